@@ -1,0 +1,1 @@
+"""Examples, prompts, parsers and scores, one benchmark a file."""

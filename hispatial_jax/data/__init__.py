@@ -1,0 +1,1 @@
+"""Records on disk and the pipeline that turns them into batches."""

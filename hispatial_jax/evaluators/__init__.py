@@ -1,0 +1,1 @@
+"""Measurements inside and outside of the training loop."""

@@ -1,0 +1,1 @@
+"""Preprocessing ops on one example, in plain numpy."""

@@ -1,0 +1,1 @@
+"""The data engine: annotations and a seed in, hierarchical QA out."""

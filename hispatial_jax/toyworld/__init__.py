@@ -1,0 +1,1 @@
+"""Ray-cast rooms with exact geometry: default data and ground truth."""

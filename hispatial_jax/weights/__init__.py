@@ -1,0 +1,1 @@
+"""Checkpoint formats in and out, one two-way rename table a source."""
