@@ -43,5 +43,5 @@ def test_build_lists_all_offenders_with_the_nearest_name():
 
 def test_check_keys():
   spec.check_keys(["a"], ["a", "b"], "cfg")
-  with pytest.raises(ValueError, match="'spilt'.*did you mean 'split'"):
+  with pytest.raises(ValueError, match=r"'spilt'.*did you mean 'split'"):
     spec.check_keys(["spilt", "dir"], ["split", "dir"], "cfg")

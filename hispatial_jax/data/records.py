@@ -1,0 +1,211 @@
+"""THE record: what is stored of one picture. The only place that knows.
+
+`TABLE` lists every key. Two forms exist:
+
+  record   a Python dict, arrays and lists, as every source gives it and as the
+           pipeline's operations see it: id, source, image u8[H,W,3] RGB (or the
+           bytes of a JPEG or PNG file), depth_m f32[H,W] (0 or NaN unknown, inf
+           the sky) or None, intrinsics f32[3,3] normalised, qa, objects.
+  stored   what TFDS writes: the columns of TABLE, pictures as encoded bytes.
+
+`encode` turns the first into the second, `decode` back. Depth may have another
+size than the image if its aspect ratio is the same within one pixel: both see
+the same unit image, for which the intrinsics hold.
+"""
+
+import json
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hispatial_jax.data import codec
+
+Record = dict[str, Any]
+
+
+class Column(NamedTuple):
+  """One row of the table: dtype and shape as stored."""
+
+  key: str
+  dtype: str
+  shape: tuple[int | None, ...]
+  unit: str
+  meaning: str
+
+
+TABLE = (
+  Column("id", "text", (), "", "unique name, the seed of all that is drawn"),
+  Column("source", "text", (), "", "where the picture is from"),
+  Column("image", "jpeg", (None, None, 3), "", "RGB"),
+  Column("depth", "png16", (None, None, 1), "log m", "0 unknown, 65535 inf"),
+  Column("near", "float32", (), "m", "depth of code 1"),
+  Column("far", "float32", (), "m", "depth of code 65534"),
+  Column("intrinsics", "float32", (3, 3), "image", "of the unit image, +0.5"),
+  Column("qa", "sequence", (None,), "", "stored questions, see QA_TABLE"),
+  Column("objects", "json", (), "m", "annotations: gravity, objects, kind"),
+)
+
+QA_TABLE = (
+  Column("question", "text", (), "", ""),
+  Column("answer", "text", (), "", ""),
+  Column("level", "int32", (), "", "0..3"),
+  Column("task", "text", (), "", "name of the task"),
+  Column("format", "text", (), "", "text, mcq or yes_no"),
+  Column("meta", "json", (), "", "evidence of the answer"),
+)
+
+_ASSUMED_FOV = math.radians(60)
+
+
+class BadRecord(codec.BadInput):
+  """A record that cannot be used; its name is in the message."""
+
+
+def encode(record: Record, *, quality: int = 95) -> dict[str, Any]:
+  """Record -> stored columns; checks all that can be wrong with it.
+
+  Args:
+    record: as the head of this file says. Further keys are not stored.
+    quality: of the JPEG, when the image is an array or another format.
+
+  Raises:
+    BadRecord: names the record, lists everything found wrong with it.
+  """
+  wrong: list[tuple[str, str]] = []
+
+  def attempt(reason, function, *args):
+    try:
+      return function(*args)
+    except (ValueError, TypeError, KeyError) as error:
+      wrong.append((getattr(error, "reason", reason), str(error)))
+      return None
+
+  name = record.get("id")
+  if not isinstance(name, str) or not name:
+    wrong.append(("id", f"id must be a non-empty text, got {name!r}"))
+  image = attempt("image", codec.check_image, record.get("image"))
+  depth = attempt("depth", _depth, record.get("depth_m"), image)
+  matrix = attempt("intrinsics", _intrinsics, record)
+  qa = attempt("qa", _encode_qa, record.get("qa") or [])
+  objects = attempt("objects", _dump, record.get("objects") or {})
+  if wrong:
+    raise BadRecord(
+      wrong[0][0], f"record {name!r}: " + "; ".join(text for _, text in wrong)
+    )
+  codes, near, far = codec.encode_depth(depth)
+  return {
+    "id": name,
+    "source": str(record.get("source") or ""),
+    "image": codec.write_jpeg(record["image"], image, quality),
+    "depth": codec.write_png(codes),
+    "near": np.float32(near),
+    "far": np.float32(far),
+    "intrinsics": matrix,
+    "qa": qa,
+    "objects": objects,
+  }
+
+
+def decode(stored: dict[str, Any]) -> Record:
+  """Stored columns, as TFDS reads them, -> record.
+
+  Returns:
+    id, source, image u8[H,W,3], depth_m f32[H,W] (NaN unknown, inf sky),
+    intrinsics f32[3,3], qa list of dict, objects dict.
+
+  Raises:
+    BadRecord: pictures that do not decode, intrinsics or texts out of form.
+  """
+  name = _text(stored["id"])
+  try:
+    image = codec.read_image(stored["image"])
+    codes = codec.read_png(stored["depth"])
+    depth_m = codec.decode_depth(codes, stored["near"], stored["far"])
+    matrix = np.asarray(stored["intrinsics"], np.float32)
+    codec.check_intrinsics(matrix)
+    return {
+      "id": name,
+      "source": _text(stored["source"]),
+      "image": image,
+      "depth_m": depth_m,
+      "intrinsics": matrix,
+      "qa": _decode_qa(stored["qa"]),
+      "objects": json.loads(stored["objects"]),
+    }
+  except json.JSONDecodeError as error:
+    raise BadRecord("json", f"record {name!r}: {error}") from error
+  except ValueError as error:
+    reason = getattr(error, "reason", "value")
+    raise BadRecord(reason, f"record {name!r}: {error}") from error
+
+
+def _depth(depth_m, image) -> np.ndarray:
+  """depth_m checked against the image; None -> all unknown."""
+  if depth_m is None:
+    return np.zeros((1, 1) if image is None else image.shape[:2], np.float32)
+  depth_m = codec.check_depth(depth_m)
+  if image is not None:
+    codec.check_sizes(depth_m.shape, image.shape[:2])
+  return depth_m
+
+
+def _intrinsics(record) -> np.ndarray:
+  matrix = record.get("intrinsics")
+  if matrix is None and record.get("depth_m") is None:
+    focal = 0.5 / math.tan(_ASSUMED_FOV / 2)
+    matrix = [[focal, 0, 0.5], [0, focal, 0.5], [0, 0, 1]]
+  elif matrix is None:
+    raise ValueError("depth without intrinsics: give a normalised 3x3 matrix")
+  matrix = np.asarray(matrix, np.float32)
+  codec.check_intrinsics(matrix)
+  return matrix
+
+
+def _encode_qa(items) -> list[dict[str, Any]]:
+  rows = []
+  for number, item in enumerate(items):
+    missing = [c.key for c in QA_TABLE[:5] if c.key not in item]
+    if missing:
+      raise ValueError(f"qa {number} has no {', '.join(missing)}")
+    row = {c.key: str(item[c.key]) for c in QA_TABLE[:5]}
+    row["level"] = int(item["level"])
+    rows.append(row | {"meta": _dump(item.get("meta") or {})})
+  return rows
+
+
+def _decode_qa(columns) -> list[dict[str, Any]]:
+  """TFDS gives a sequence of dicts as a dict of columns; both are read."""
+  if isinstance(columns, dict):
+    keys = list(columns)
+    columns = [
+      dict(zip(keys, row, strict=True))
+      for row in zip(*columns.values(), strict=True)
+    ]
+  rows = []
+  for item in columns:
+    row = {c.key: _text(item[c.key]) for c in QA_TABLE if c.dtype == "text"}
+    row["level"] = int(item["level"])
+    rows.append(row | {"meta": json.loads(item["meta"])})
+  return rows
+
+
+def _text(value) -> str:
+  return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _dump(value) -> str:
+  """Compact JSON: floats rounded to 1e-4, arrays as lists, NaN refused."""
+  return json.dumps(_plain(value), allow_nan=False, separators=(",", ":"))
+
+
+def _plain(value):
+  if isinstance(value, dict):
+    return {str(k): _plain(v) for k, v in value.items()}
+  if isinstance(value, np.ndarray | np.generic):
+    return _plain(value.tolist())
+  if isinstance(value, list | tuple):
+    return [_plain(v) for v in value]
+  if isinstance(value, float):
+    return round(value, 4)
+  return value
