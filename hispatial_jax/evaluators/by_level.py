@@ -1,0 +1,110 @@
+"""Decoded answers against the truth, by task and level, beside the constant.
+
+    evaluator = by_level.Evaluator(
+      {"generate": jitted}, tokenizer=words, constants=constants,
+      batches=lambda: pipeline.eval_batches(...),
+    )
+    figures = dict(evaluator.run(params))
+    evaluator.rows        # every answer with its verdict: predictions.jsonl
+    evaluator.table       # benchmarks.tables.table of them
+
+Counts are integers over the unpadded rows of all processes, so they do not
+depend on the batch size, the number of devices or of hosts.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from hispatial_jax.benchmarks import by_level
+from hispatial_jax.evaluators import rows
+
+
+class Evaluator:
+  """Greedy answers to every question of the batches, judged.
+
+  Args:
+    predict_fns: {"generate": fn(params, batch) -> {"tokens" i32[B,N],
+      "logp" f32[B,N]}}, jitted, greedy.
+    tokenizer: with `decode(ids)`.
+    batches: () -> iterable of the pipeline's eval batches, one question a
+      row; every process the same number.
+    constants: of `benchmarks.by_level.constant_answers`.
+    put: host batch -> global batch; None when jit may take numpy.
+    max_batches: stop there, for a subset in the loop.
+    on_batch: called with the number of questions done, for progress.
+  """
+
+  def __init__(
+    self,
+    predict_fns: dict,
+    *,
+    tokenizer,
+    batches: Callable,
+    constants: dict | None = None,
+    put: Callable | None = None,
+    max_batches: int | None = None,
+    on_batch: Callable | None = None,
+  ):
+    self._generate = predict_fns["generate"]
+    self._tokenizer, self._batches = tokenizer, batches
+    self._constants, self._put = constants or {}, put
+    self._most, self._on_batch = max_batches, on_batch
+    self.rows: list[dict] = []
+    self.table: dict = {}
+
+  def answers(self, params) -> Iterator[dict]:
+    """Yields this process's rows of `benchmarks.by_level.row`, as they come."""
+    done = 0
+    for i, batch in enumerate(self._batches()):
+      if i == self._most:
+        break
+      arrays, infos = rows.split(batch)
+      prompt = rows.prompts(arrays, rows.bucket(arrays))
+      out = rows.call(self._generate, params, prompt, self._put)
+      for tokens, logp, info in zip(
+        out["tokens"], out["logp"], infos, strict=True
+      ):
+        if info is None:
+          continue
+        text = self._tokenizer.decode([int(t) for t in tokens])
+        total = float(np.asarray(logp, np.float64).sum())
+        ended = bool((tokens == 0).any() or tokens[-1] == 1)
+        more = {"id": info.get("id"), "logp": total, "ended": ended}
+        yield by_level.row(info, text, self._constants, **more)
+        done += 1
+      if self._on_batch:
+        self._on_batch(done)
+
+  def run(self, params) -> Iterator[tuple[str, float]]:
+    """Yields (name, value); fills `rows` and `table`.
+
+    Names: accuracy, accuracy/levelN, accuracy/TASK and the same with constant
+    and gain, unparsed, n. Shares are 0..1.
+
+    Raises:
+      ValueError: no question was seen.
+    """
+    self.rows = rows.gather(list(self.answers(params)))
+    self.table = by_level.table(self.rows)
+    yield from figures(self.table)
+
+
+def figures(table: dict) -> Iterator[tuple[str, float]]:
+  """A table's main figures as (name, value), for metrics.jsonl."""
+  for line in table["lines"]:
+    if line["cut"] == "mean" and line["name"] != "mean of tasks, levels 0-2":
+      continue
+    end = {
+      "all": "",
+      "level": f"/level{line['level']}",
+      "task": f"/{line['name']}",
+      "mean": "/tasks_levels_0_2",
+    }[line["cut"]]
+    yield f"accuracy{end}", line["accuracy"]
+    if line["constant"] is not None:
+      yield f"constant{end}", line["constant"]
+      yield f"gain{end}", line["difference"]
+    if line["cut"] == "all":
+      yield "unparsed", line["unparsed"] / line["n"]
+      yield "n", line["n"]

@@ -1,0 +1,75 @@
+"""Held-out teacher-forced loss and token accuracy, by level.
+
+evaluator = qa_loss.Evaluator(
+  {"loss": jitted}, batches=lambda: pipeline.eval_batches(...)
+)
+dict(evaluator.run(params))   # {"loss": ..., "token_accuracy": ..., ...}
+"""
+
+import collections
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from hispatial_jax.core import mesh
+from hispatial_jax.evaluators import rows
+
+_LEVELS = 4
+
+
+class Evaluator:
+  """Mean loss over answer tokens, exactly over the unpadded rows.
+
+  Args:
+    predict_fns: {"loss": fn(params, batch) -> aux} with aux nll, correct and
+      mask [B,T-1], as `loss.next_token_loss` gives it; jitted.
+    batches: () -> iterable of the pipeline's eval batches; every process the
+      same number.
+    put: host batch -> global batch; None when jit may take numpy.
+    max_batches: stop there, for a subset in the loop.
+  """
+
+  def __init__(
+    self,
+    predict_fns: dict,
+    *,
+    batches: Callable,
+    put: Callable | None = None,
+    max_batches: int | None = None,
+  ):
+    self._loss = predict_fns["loss"]
+    self._batches, self._put, self._most = batches, put, max_batches
+
+  def run(self, params) -> Iterator[tuple[str, float]]:
+    """Yields (name, value): loss and token_accuracy, over all and by level.
+
+    Raises:
+      ValueError: no question was seen.
+    """
+    nll = np.zeros(_LEVELS, np.float64)
+    counts = collections.defaultdict(lambda: np.zeros(_LEVELS, np.int64))
+    for i, batch in enumerate(self._batches()):
+      if i == self._most:
+        break
+      arrays, infos = rows.split(batch)
+      aux = rows.call(self._loss, params, arrays, self._put)
+      used = aux["mask"] > 0
+      for row, info in enumerate(infos):
+        if info is None:
+          continue
+        at, here = info["level"], used[row]
+        nll[at] += aux["nll"][row].astype(np.float64)[here].sum()
+        counts["tokens"][at] += here.sum()
+        counts["correct"][at] += aux["correct"][row][here].sum()
+        counts["n"][at] += 1
+    total = mesh.global_sum({"nll": nll, **counts})
+    if not counts or total["n"].sum() == 0:
+      raise ValueError("the evaluation's batches held no question")
+    tokens = total["tokens"]
+    yield "loss", float(total["nll"].sum() / tokens.sum())
+    yield "token_accuracy", float(total["correct"].sum() / tokens.sum())
+    for level in np.flatnonzero(tokens):
+      share = total["correct"][level] / tokens[level]
+      yield f"loss/level{level}", float(total["nll"][level] / tokens[level])
+      yield f"token_accuracy/level{level}", float(share)
+    yield "n", int(total["n"].sum())
