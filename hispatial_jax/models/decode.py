@@ -1,0 +1,191 @@
+"""Answers, token by token: one prefill, then a while loop, in one jit.
+
+The cache is a value (`gemma2.Cache`): rows 0 .. P+T-1 hold image and prompt,
+right padding included but never seen; row P+T+n holds generated token n of all
+rows. Positions continue each prompt's own count, so padding shifts nothing.
+
+Axis letters are those of `models/hispatial.py`; here N counts new tokens.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+
+def generate(
+  model,
+  params,
+  batch,
+  *,
+  max_new_tokens: int,
+  temperature: float = 0.0,
+  top_p: float = 1.0,
+  rng: jax.Array | None = None,
+  eos_id: int = 1,
+  cache_dtype: str | None = None,
+) -> dict:
+  """Continues every prompt until all rows have ended.
+
+  Args:
+    model: `hispatial.Model`.
+    params: its parameters.
+    batch: image, points, text i32[B,T], mask_ar, mask_input i32[B,T]; prompts
+      at the left, one question a row. Other keys are ignored.
+    max_new_tokens: N.
+    temperature: 0 takes the likeliest token; else logits are divided by it.
+    top_p: when drawing, keep the smallest set of tokens whose probabilities
+      sum to at least this.
+    rng: key, needed when temperature > 0.
+    eos_id: token that ends a row (it is returned, too).
+    cache_dtype: of keys and values; None is the model's dtype.
+
+  Returns:
+    tokens i32[B,N], 0 after eos; logp f32[B,N], log-softmax of the untempered
+    logits at each token, 0 after eos.
+
+  Raises:
+    ValueError: for arguments out of range, or drawing without rng.
+  """
+  if max_new_tokens < 1:
+    raise ValueError(f"max_new_tokens is {max_new_tokens}, expected 1 or more")
+  if temperature < 0 or not 0 < top_p <= 1:
+    raise ValueError(
+      f"temperature is {temperature}, top_p is {top_p}; expected "
+      "temperature >= 0 and 0 < top_p <= 1"
+    )
+  if temperature > 0 and rng is None:
+    raise ValueError("temperature > 0 draws tokens: pass rng")
+  keys = ("image", "points", "text", "mask_ar", "mask_input")
+  prompt = {key: batch[key] for key in keys if key in batch}
+  rng = jax.random.key(0) if rng is None else rng
+  return _generate(
+    model,
+    params,
+    prompt,
+    rng,
+    num_tokens=max_new_tokens,
+    temperature=temperature,
+    top_p=top_p,
+    eos_id=eos_id,
+    cache_dtype=cache_dtype,
+  )
+
+
+@functools.partial(
+  jax.jit,
+  static_argnames=(
+    "model",
+    "num_tokens",
+    "temperature",
+    "top_p",
+    "eos_id",
+    "cache_dtype",
+  ),
+)
+def _generate(
+  model,
+  params,
+  prompt,
+  rng,
+  *,
+  num_tokens,
+  temperature,
+  top_p,
+  eos_id,
+  cache_dtype,
+):
+  draw = functools.partial(_draw, temperature=temperature, top_p=top_p)
+  variables = {"params": params}
+  logits, cache, real = model.apply(
+    variables, **prompt, cache_dtype=cache_dtype, method="prefill"
+  )
+  prompt_rows = real.shape[1]
+  # The last token is never attended to, so it needs no row.
+  cache, visible = reserve(cache, real, num_tokens - 1)
+  length = jnp.sum(real, axis=1, dtype=jnp.int32)
+
+  def record(state, logits):
+    """Chooses token `step` of every row that has not ended."""
+    token, logp = draw(logits, jax.random.fold_in(rng, state["step"]))
+    token = jnp.where(state["done"], 0, token)
+    logp = jnp.where(state["done"], 0.0, logp)
+    return {
+      "step": state["step"] + 1,
+      "token": token,
+      "done": state["done"] | (token == eos_id),
+      "tokens": state["tokens"].at[:, state["step"]].set(token),
+      "logp": state["logp"].at[:, state["step"]].set(logp),
+    }
+
+  def unfinished(carry):
+    state, _, _ = carry
+    return (state["step"] < num_tokens) & ~jnp.all(state["done"])
+
+  def body(carry):
+    state, cache, visible = carry
+    done_steps = state["step"] - 1
+    logits, new = model.apply(
+      variables,
+      state["token"],
+      length + done_steps,
+      cache,
+      visible,
+      method="extend",
+    )
+    cache, visible = write(cache, visible, new, prompt_rows + done_steps)
+    return record(state, logits), cache, visible
+
+  B = real.shape[0]
+  state = {
+    "step": jnp.int32(0),
+    "done": jnp.zeros(B, bool),
+    "tokens": jnp.zeros((B, num_tokens), jnp.int32),
+    "logp": jnp.zeros((B, num_tokens)),
+  }
+  carry = (record(state, logits), cache, visible)
+  state, _, _ = jax.lax.while_loop(unfinished, body, carry)
+  return {"tokens": state["tokens"], "logp": state["logp"]}
+
+
+def reserve(cache, real, rows):
+  """Adds empty rows: (Cache [L,B,S+rows,K,H], visible bool[B,S+rows])."""
+
+  def grow(x):
+    return jnp.pad(x, ((0, 0), (0, 0), (0, rows), (0, 0), (0, 0)))
+
+  return jax.tree.map(grow, cache), jnp.pad(real, ((0, 0), (0, rows)))
+
+
+def write(cache, visible, new, row):
+  """Puts `new`, a Cache of one row, at `row` and makes it visible."""
+
+  def put(old, x):
+    return jax.lax.dynamic_update_slice_in_dim(old, x, row, axis=2)
+
+  return jax.tree.map(put, cache, new), visible.at[:, row].set(True)
+
+
+def _draw(logits, rng, *, temperature, top_p):
+  """f32[B,V] logits -> (token i32[B], its log-probability f32[B])."""
+  if temperature == 0:
+    token = jnp.argmax(logits, axis=-1)
+  else:
+    kept = nucleus(logits / temperature, top_p)
+    token = jax.random.categorical(rng, kept, axis=-1)
+  logp = jax.nn.log_softmax(logits, axis=-1)
+  logp = jnp.take_along_axis(logp, token[:, None], axis=-1)[:, 0]
+  return token.astype(jnp.int32), logp
+
+
+def nucleus(logits, top_p):
+  """Sets all but the likeliest tokens, which sum to top_p or more, to -inf."""
+  if top_p >= 1:
+    return logits
+  ordered = -jnp.sort(-logits, axis=-1)
+  probs = jax.nn.softmax(ordered, axis=-1)
+  before = jnp.cumsum(probs, axis=-1) - probs
+  least = jnp.min(
+    jnp.where(before < top_p, ordered, jnp.inf), axis=-1, keepdims=True
+  )
+  return jnp.where(logits >= least, logits, -jnp.inf)

@@ -1,0 +1,295 @@
+"""HiSpatial: PaliGemma-2 that also reads a metric point map. READ ME FIRST.
+
+    image --> siglip ----> img/head -------+
+                                           +--> image tokens --+
+    points -> pointmap --> pointmap/head --+                   +--> gemma2
+                                               text tokens ----+
+
+The reference projects the concatenation [SigLIP, points] with one Linear. That
+equals the sum of two, so PaliGemma's parameters keep their big_vision names and
+values, and the fusion is the new subtree `pointmap`, whose head starts at zero:
+untrained, the model is PaliGemma-2.
+
+Axis letters, here and in every einsum of this room:
+
+    B batch           T query tokens    S key tokens (or pixels of a side)
+    N query heads     K key/value heads G = N / K       H head dim
+    D width           F mlp (or freqs)  V vocabulary    L layers
+    P image tokens    C channels
+
+`python -m hispatial_jax.models.hispatial 3b_448` prints every parameter.
+"""
+
+import argparse
+import copy
+import difflib
+import math
+
+import flax
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from hispatial_jax.models import gemma2, masks, pointmap, sharding, siglip
+
+_SIZES = {"3b": "2b", "10b": "9b", "28b": "27b"}
+
+
+def names() -> list[str]:
+  """All names that `config` knows."""
+  return ["toy"] + [f"{m}_{px}" for m in _SIZES for px in (224, 448, 896)]
+
+
+def config(name: str, **overrides) -> dict:
+  """Arguments of `Model` for a named size.
+
+  Args:
+    name: "3b_448", "10b_224", "28b_896", ... or "toy".
+    **overrides: replace top-level entries, or entries of the dicts `img`,
+      `llm`, `pointmap`, e.g. `config("toy", llm={"vocab_size": 512})`;
+      `pointmap=None` leaves the point map out.
+
+  Returns:
+    Plain nested dict; `Model(**config(...))`.
+
+  Raises:
+    ValueError: for an unknown name or key, with the nearest known ones.
+  """
+  if name not in names():
+    raise ValueError(_unknown("model", [name], names()))
+  if name == "toy":
+    img, llm, image_size = siglip.VARIANTS["toy/14"], "toy", 112
+  else:
+    size, image_size = name.split("_")
+    img, llm = siglip.VARIANTS["so400m/14"], _SIZES[size]
+  llm = gemma2.VARIANTS[llm]
+  cfg = {
+    "img": {
+      **img,
+      "num_outputs": llm["width"],
+      "image_size": int(image_size),
+    },
+    "llm": {**llm, "vocab_size": 257_152},
+    "pointmap": {
+      "width": img["width"],
+      "num_outputs": llm["width"],
+      "num_freqs": 8 if name == "toy" else 32,
+      "patch_size": img["patch_size"],
+    },
+    "dtype": "float32",
+    "image_sees_text": True,
+  }
+  return _override(cfg, overrides)
+
+
+_TOWERS = {
+  "img": siglip.Model,
+  "llm": gemma2.Model,
+  "pointmap": pointmap.Model,
+}
+
+
+def _override(cfg, overrides):
+  unknown, known = [], []
+  for key, value in overrides.items():
+    if key in _TOWERS and value is not None:
+      fields = [f for f in _TOWERS[key].__dataclass_fields__ if f != "parent"]
+      unknown += [f"{key}.{k}" for k in value if k not in fields]
+      known += [f"{key}.{field}" for field in fields]
+      cfg[key] = {**cfg[key], **copy.deepcopy(dict(value))}
+    elif key in cfg:
+      cfg[key] = value
+    else:
+      unknown.append(key)
+  if unknown:
+    raise ValueError(_unknown("config key", unknown, [*cfg, *known]))
+  return cfg
+
+
+def _unknown(what, wrong, known):
+  lines = []
+  for name in wrong:
+    near = difflib.get_close_matches(name, known, 1)
+    lines.append(
+      f"{name!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+    )
+  return f"unknown {what}: {', '.join(lines)}; known: {', '.join(known)}"
+
+
+class Model(nn.Module):
+  """Image, point map and text -> logits of the text's next tokens.
+
+  Attributes:
+    img: arguments of `siglip.Model`.
+    llm: arguments of `gemma2.Model`.
+    pointmap: arguments of `pointmap.Model`; None is plain PaliGemma-2, which
+      ignores `points`.
+    dtype: of activations and matmuls in all three. Softmax, norms, rotary
+      angles, point encoding and loss are float32 whatever it is.
+    image_sees_text: True is the reference's prefix; False hides the question
+      from the image, which makes packed and unpacked rows the same model.
+  """
+
+  img: dict
+  llm: dict
+  pointmap: dict | None = None
+  dtype: str = "float32"
+  image_sees_text: bool = True
+
+  def __post_init__(self):
+    # Frozen, so that a model can be hashed: jit takes it as a constant.
+    for name in _TOWERS:
+      if getattr(self, name) is not None:
+        frozen = flax.core.freeze(dict(getattr(self, name)))
+        object.__setattr__(self, name, frozen)
+    super().__post_init__()
+
+  def setup(self):
+    self._img = siglip.Model(**self.img, dtype=self.dtype, name="img")
+    self._llm = gemma2.Model(**self.llm, dtype=self.dtype, name="llm")
+    if self.pointmap is not None:
+      self._pointmap = pointmap.Model(
+        **self.pointmap, dtype=self.dtype, name="pointmap"
+      )
+
+  def __call__(self, image, points, text, mask_ar, segments=None):
+    """Logits at every text position.
+
+    Args:
+      image: f32[B,S,S,3] RGB in [-1, 1].
+      points: f32[B,S,S,4] x, y, z in metres (camera frame) and validity; None
+        leaves the point map out.
+      text: i32[B,T] tokens; bos prefix newline suffix eos pad.
+      mask_ar: i32[B,T]; 0 on the prefix, 1 on suffix and padding.
+      segments: i32[B,T], several questions of one image in a row: 1.. number
+        of the question, 0 padding. Needs image_sees_text=False.
+
+    Returns:
+      (f32[B,T,V] next-token logits after the final softcap, dict of
+      intermediate values).
+    """
+    x, out = self.pre_logits(image, points, text, mask_ar, segments)
+    out["text_logits"] = self.logits(x)
+    return out["text_logits"], out
+
+  def embed_image(self, image, points):
+    """(image tokens [B,P,D], dict of the towers' outputs)."""
+    out = {}
+    tokens, out["img/encoded"] = self._img(sharding.shard_batch(image))
+    if self.pointmap is not None and points is not None:
+      new, out["pointmap/encoded"] = self._pointmap(
+        sharding.shard_batch(points)
+      )
+      tokens += new
+    out["image_tokens"] = tokens
+    return tokens, out
+
+  def pre_logits(self, image, points, text, mask_ar, segments=None):
+    """Like a call, but [B,T,D] before the output table; see `logits`."""
+    if segments is not None and self.image_sees_text:
+      raise ValueError(
+        "segments need a model with image_sees_text=False: several questions "
+        "share the image tokens, which then cannot see any of them"
+      )
+    if segments is None and not self.image_sees_text:
+      segments = jnp.ones_like(text)
+    real = jnp.ones(text.shape, bool)
+    tokens, out = self.embed_image(image, points)
+    P = tokens.shape[1]
+    x = jnp.concatenate([tokens, self._llm.embed(text)], axis=1)
+    mask = masks.image_and_text(P, mask_ar, real, segments)
+    x, _ = self._llm(x, masks.positions(P, real, segments), mask)
+    out |= {"attn_mask": mask, "pre_logits": x}
+    return x[:, P:], out
+
+  def logits(self, x):
+    """[...,D] -> f32[...,V], softcapped."""
+    return self._llm.logits(x)
+
+  def prefill(self, image, points, text, mask_ar, mask_input, cache_dtype=None):
+    """Reads the prompts once; see `models/decode.py`.
+
+    Args:
+      image, points, text, mask_ar: as in a call; one prompt a row.
+      mask_input: i32[B,T], 1 on the prompt's tokens. They stand at the left.
+      cache_dtype: of the keys and values; None is the model's dtype.
+
+    Returns:
+      (f32[B,V] logits after each row's last token, gemma2.Cache of all P + T
+      rows, bool[B,P+T] which of them are real).
+    """
+    real = mask_input.astype(bool)
+    segments = None if self.image_sees_text else mask_input
+    tokens, _ = self.embed_image(image, points)
+    B, P = tokens.shape[:2]
+    x = jnp.concatenate([tokens, self._llm.embed(text)], axis=1)
+    mask = masks.image_and_text(P, mask_ar, real, segments)
+    empty = self._llm.empty_cache(B, cache_dtype)
+    x, cache = self._llm(x, masks.positions(P, real, segments), mask, empty)
+    last = P + jnp.sum(real, axis=1) - 1
+    x = jnp.take_along_axis(x, last[:, None, None], axis=1)[:, 0]
+    real = jnp.pad(real, ((0, 0), (P, 0)), constant_values=True)
+    return self.logits(x), cache, real
+
+  def extend(self, token, position, cache, visible):
+    """One more token a row.
+
+    Args:
+      token: i32[B].
+      position: i32[B] of that token.
+      cache: gemma2.Cache of S rows.
+      visible: bool[B,S], cache rows that the token may see.
+
+    Returns:
+      (f32[B,V] logits of the next token, gemma2.Cache of the one new row).
+    """
+    itself = jnp.ones((token.shape[0], 1), bool)
+    mask = jnp.concatenate([visible, itself], axis=1)[:, None]
+    x = self._llm.embed(token[:, None])
+    x, new = self._llm(x, position[:, None], mask, cache)
+    return self.logits(x[:, 0]), new
+
+
+def example_batch(cfg: dict, batch_size: int = 1, length: int = 8) -> dict:
+  """Zeros in the shapes of a call; enough for `Model.init`."""
+  side = cfg["img"]["image_size"]
+  image = (batch_size, side, side)
+  return {
+    "image": jnp.zeros((*image, 3)),
+    "points": jnp.zeros((*image, 4)),
+    "text": jnp.zeros((batch_size, length), jnp.int32),
+    "mask_ar": jnp.zeros((batch_size, length), jnp.int32),
+  }
+
+
+def param_shapes(cfg: dict) -> dict:
+  """Nested dict of ShapeDtypeStruct; computes nothing, needs no memory."""
+  batch = jax.eval_shape(lambda: example_batch(cfg))
+  init = Model(**cfg).init
+  return jax.eval_shape(init, jax.random.key(0), **batch)["params"]
+
+
+def num_params(cfg: dict) -> int:
+  """How many numbers the parameters of `Model(**cfg)` hold."""
+  return sum(leaf.size for leaf in jax.tree.leaves(param_shapes(cfg)))
+
+
+def main(argv=None):
+  """Prints name, shape and size of every parameter, and the total."""
+  parser = argparse.ArgumentParser(description=main.__doc__)
+  parser.add_argument("name", choices=names(), help="model size and pixels")
+  cfg = config(parser.parse_args(argv).name)
+  leaves, _ = jax.tree.flatten_with_path(param_shapes(cfg))
+  subtotal = {}
+  for path, leaf in leaves:
+    name = jax.tree_util.keystr(path, simple=True, separator="/")
+    print(f"{name:78} {leaf.shape!s:28} {math.prod(leaf.shape):>14,}")
+    tower = name.split("/")[0]
+    subtotal[tower] = subtotal.get(tower, 0) + leaf.size
+  for tower, size in subtotal.items():
+    print(f"{tower:107} {size:>14,}")
+  print(f"{'total':107} {sum(subtotal.values()):>14,}")
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,203 @@
+"""SigLIP vision tower with big_vision's parameter names, blocks stacked.
+
+Axis letters are those of `models/hispatial.py`.
+
+Source: SigLIP (arXiv 2303.15343), shape So400m/14; names and arithmetic as
+big_vision's `models/vit.py`.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from hispatial_jax.models import remat as remat_lib
+from hispatial_jax.models import sharding
+
+VARIANTS = {
+  "so400m/14": {
+    "width": 1152,
+    "depth": 27,
+    "mlp_dim": 4304,
+    "num_heads": 16,
+    "patch_size": 14,
+  },
+  "toy/14": {
+    "width": 128,
+    "depth": 4,
+    "mlp_dim": 512,
+    "num_heads": 4,
+    "patch_size": 14,
+  },
+}
+
+
+def resample_positions(table: jax.Array, grid: tuple[int, int]) -> jax.Array:
+  """Fits a square position table to another grid of patches.
+
+  Linear interpolation with aligned corners: new index i reads the old table at
+  i * (old - 1) / (new - 1), the way big_vision (scipy's zoom) does it.
+
+  Args:
+    table: [1,P,D] positions of a square grid, row-major.
+    grid: new (rows, columns).
+
+  Returns:
+    [1, rows * columns, D].
+  """
+  side = round(table.shape[1] ** 0.5)
+  if side * side != table.shape[1]:
+    raise ValueError(
+      f"position table of {table.shape[1]} rows is not square; expected "
+      "(1, side * side, width)"
+    )
+  rows, columns = (_interpolation(side, new, table.dtype) for new in grid)
+  old = table.reshape(side, side, -1)
+  new = jnp.einsum("hi,wj,ijD->hwD", rows, columns, old, precision="highest")
+  return new.reshape(1, grid[0] * grid[1], -1)
+
+
+def _interpolation(old, new, dtype):
+  """[new, old] weights of aligned-corner linear interpolation."""
+  at = jnp.linspace(0.0, old - 1.0, new, dtype=jnp.float32)
+  nodes = jnp.arange(old, dtype=jnp.float32)
+  return jnp.maximum(0.0, 1.0 - jnp.abs(at[:, None] - nodes)).astype(dtype)
+
+
+class Attention(nn.Module):
+  """Every patch sees every patch; float32 softmax."""
+
+  num_heads: int
+
+  @nn.compact
+  def __call__(self, x):
+    D, N = x.shape[-1], self.num_heads
+
+    def project(name):
+      return nn.DenseGeneral((N, D // N), dtype=x.dtype, name=name)(x)
+
+    q, k, v = project("query"), project("key"), project("value")
+    q *= jnp.asarray((D // N) ** -0.5, x.dtype)
+    scores = jnp.einsum(
+      "BTNH,BSNH->BNTS", q, k, preferred_element_type=jnp.float32
+    )
+    weights = jax.nn.softmax(scores, axis=-1).astype(x.dtype)
+    out = jnp.einsum("BNTS,BSNH->BTNH", weights, v)
+    return nn.DenseGeneral(D, axis=(-2, -1), dtype=x.dtype, name="out")(out)
+
+
+class MLP(nn.Module):
+  """Two dense layers with a tanh-approximated gelu between."""
+
+  mlp_dim: int
+
+  @nn.compact
+  def __call__(self, x):
+    hidden = nn.Dense(self.mlp_dim, dtype=x.dtype, name="Dense_0")(x)
+    hidden = nn.gelu(hidden, approximate=True)
+    return nn.Dense(x.shape[-1], dtype=x.dtype, name="Dense_1")(hidden)
+
+
+class Block(nn.Module):
+  """Pre-norm transformer block."""
+
+  mlp_dim: int
+  num_heads: int
+
+  @nn.compact
+  def __call__(self, x, _):
+    x = sharding.shard_batch(x)
+    y = _layer_norm("LayerNorm_0", x)
+    x += Attention(self.num_heads, name="MultiHeadDotProductAttention_0")(y)
+    y = _layer_norm("LayerNorm_1", x)
+    return x + MLP(self.mlp_dim, name="MlpBlock_0")(y), None
+
+
+def _layer_norm(name, x):
+  norm = nn.LayerNorm(epsilon=1e-6, dtype=jnp.float32, name=name)
+  return norm(x.astype(jnp.float32)).astype(x.dtype)
+
+
+class Transformer(nn.Module):
+  """All blocks in one scan, then a layer norm."""
+
+  depth: int
+  mlp_dim: int
+  num_heads: int
+  remat: str
+  scan_unroll: int
+
+  @nn.compact
+  def __call__(self, x):
+    blocks = nn.scan(
+      remat_lib.remat(Block, self.remat),
+      variable_axes={"params": 0},
+      split_rngs={"params": True},
+      in_axes=nn.broadcast,
+      length=self.depth,
+      unroll=self.scan_unroll,
+    )
+    block = blocks(self.mlp_dim, self.num_heads, name="encoderblock")
+    x, _ = block(x, None)
+    return _layer_norm("encoder_norm", x)
+
+
+class Model(nn.Module):
+  """Image -> one token per patch, in the language model's width.
+
+  Attributes:
+    image_size: pixels of a side; the position table has its patches.
+    num_outputs: width of the language model (the head's output).
+  """
+
+  width: int
+  depth: int
+  mlp_dim: int
+  num_heads: int
+  num_outputs: int
+  image_size: int = 448
+  patch_size: int = 14
+  dtype: str = "float32"
+  remat: str = "none"
+  scan_unroll: int = 1
+
+  @nn.compact
+  def __call__(self, image):
+    """Encodes a batch of images.
+
+    Args:
+      image: f32[B,image_size,image_size,3] in [-1, 1], RGB.
+
+    Returns:
+      (tokens [B,P,num_outputs], encoded [B,P,D] before the head), row-major.
+
+    Raises:
+      ValueError: if the image has another size.
+    """
+    side = self.image_size
+    if image.shape[1:] != (side, side, 3):
+      raise ValueError(
+        f"image is {image.shape}, expected (B, {side}, {side}, 3): resize it, "
+        "or set img.image_size"
+      )
+    patch = (self.patch_size,) * 2
+    x = nn.Conv(
+      self.width, patch, patch, "VALID", dtype=self.dtype, name="embedding"
+    )(image)
+    self.sow("intermediates", "stem", x)
+    x = x.reshape(x.shape[0], -1, self.width)
+    positions = self.param(
+      "pos_embedding",
+      nn.initializers.normal(self.width**-0.5),
+      (1, x.shape[1], self.width),
+    )
+    x += positions.astype(x.dtype)
+    encoded = Transformer(
+      self.depth,
+      self.mlp_dim,
+      self.num_heads,
+      self.remat,
+      self.scan_unroll,
+      name="Transformer",
+    )(x)
+    tokens = nn.Dense(self.num_outputs, dtype=self.dtype, name="head")(encoded)
+    return tokens, encoded
