@@ -1,12 +1,15 @@
-"""Batches to the accelerator and rows back, exact with any number of hosts."""
+"""Eval batches taken apart, and rows of all hosts put together."""
 
+import functools
 import json
+from collections.abc import Callable
 
 import jax
+import ml_collections
 import numpy as np
 from jax.experimental import multihost_utils
 
-from hispatial_jax.core import mesh
+from hispatial_jax.data import pipeline
 
 NOT_ARRAYS = ("qa", "ids")
 
@@ -38,28 +41,28 @@ def split(batch: dict) -> tuple[dict, list]:
   return arrays, out
 
 
-def call(function, params, arrays: dict, put=None) -> dict:
-  """function(params, batch), this process's rows of it, as numpy.
+def batches(data: dict, *, tokenizer, batch_size: int) -> Callable:
+  """() -> iterable of this process's share of the pipeline's eval batches.
 
   Args:
-    function: jitted, (params, batch of global arrays) -> dict of [B, ...].
-    params: global arrays.
-    arrays: host-local numpy batch [B_host, ...].
-    put: host batch -> global batch, say `mesh.put_batch`; None: as it is.
+    data: what `pipeline.eval_batches` reads: the records, split, pp, seed.
+    tokenizer: of the model.
+    batch_size: of all processes together.
 
-  Returns:
-    dict of numpy [B_host, ...] in the order of `arrays`.
+  Raises:
+    ValueError: the processes do not divide batch_size.
   """
-  n = len(arrays["_mask"])
-  number = np.arange(n, dtype=np.int32) + n * jax.process_index()
-  batch = {**arrays, "_row": number}
-  batch = put(batch) if put else batch
-  # Meshes may interleave hosts: each row travels with its number.
-  at = np.asarray(mesh.to_host(batch.pop("_row")))
-  out = mesh.to_host(function(params, batch))
-  place = {int(row): i for i, row in enumerate(at)}
-  mine = [place[int(row)] for row in number]
-  return {name: np.asarray(x)[mine] for name, x in out.items()}
+  hosts = jax.process_count()
+  if batch_size % hosts:
+    raise ValueError(f"batch_size={batch_size} is no multiple of {hosts} hosts")
+  return functools.partial(
+    pipeline.eval_batches,
+    ml_collections.ConfigDict(data),
+    tokenizer=tokenizer,
+    batch_size=batch_size // hosts,
+    process_index=jax.process_index(),
+    process_count=hosts,
+  )
 
 
 def prompts(arrays: dict, length: int | None = None) -> dict:
