@@ -1,8 +1,8 @@
 """Decoded answers against the truth, by task and level, beside the constant.
 
     evaluator = by_level.Evaluator(
-      {"generate": jitted}, tokenizer=words, constants=constants,
-      batches=lambda: pipeline.eval_batches(...),
+      predict_fns, tokenizer=words, constants=constants, batch_size=64,
+      data={...}, pp="...",
     )
     figures = dict(evaluator.run(params))
     evaluator.rows        # every answer with its verdict: predictions.jsonl
@@ -12,6 +12,7 @@ Counts are integers over the unpadded rows of all processes, so they do not
 depend on the batch size, the number of devices or of hosts.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -24,15 +25,17 @@ class Evaluator:
   """Greedy answers to every question of the batches, judged.
 
   Args:
-    predict_fns: {"generate": fn(params, batch) -> {"tokens" i32[B,N],
-      "logp" f32[B,N]}}, jitted, greedy.
-    tokenizer: with `decode(ids)`.
-    batches: () -> iterable of the pipeline's eval batches, one question a
-      row; every process the same number.
+    predict_fns: {"generate": fn(params, host batch, max_new_tokens=N) ->
+      {"tokens" i32[B,N], "logp" f32[B,N]} of this host's rows}, greedy.
+    tokenizer: of the model; `decode(ids)` gives the answer.
+    batch_size: questions of a batch, over all processes.
+    max_new_tokens: longest answer; one that is cut has `ended` False.
+    max_batches: stop there, for a subset in the loop; 0 for all.
     constants: of `benchmarks.by_level.constant_answers`.
-    put: host batch -> global batch; None when jit may take numpy.
-    max_batches: stop there, for a subset in the loop.
-    on_batch: called with the number of questions done, for progress.
+    on_batch: called with the number of this process's questions done.
+    batches: () -> iterable of eval batches, instead of `**data`, one question
+      a row; every process must give the same number.
+    **data: what `pipeline.eval_batches` reads.
   """
 
   def __init__(
@@ -40,16 +43,22 @@ class Evaluator:
     predict_fns: dict,
     *,
     tokenizer,
-    batches: Callable,
+    batch_size: int = 32,
+    max_new_tokens: int = 32,
+    max_batches: int = 0,
     constants: dict | None = None,
-    put: Callable | None = None,
-    max_batches: int | None = None,
     on_batch: Callable | None = None,
+    batches: Callable | None = None,
+    **data,
   ):
-    self._generate = predict_fns["generate"]
-    self._tokenizer, self._batches = tokenizer, batches
-    self._constants, self._put = constants or {}, put
-    self._most, self._on_batch = max_batches, on_batch
+    self._generate = functools.partial(
+      predict_fns["generate"], max_new_tokens=max_new_tokens
+    )
+    self._tokenizer, self._most = tokenizer, max_batches
+    self._constants, self._on_batch = constants or {}, on_batch
+    self._batches = batches or rows.batches(
+      data, tokenizer=tokenizer, batch_size=batch_size
+    )
     self.rows: list[dict] = []
     self.table: dict = {}
 
@@ -57,11 +66,11 @@ class Evaluator:
     """Yields this process's rows of `benchmarks.by_level.row`, as they come."""
     done = 0
     for i, batch in enumerate(self._batches()):
-      if i == self._most:
+      if i == (self._most or None):
         break
       arrays, infos = rows.split(batch)
       prompt = rows.prompts(arrays, rows.bucket(arrays))
-      out = rows.call(self._generate, params, prompt, self._put)
+      out = self._generate(params, prompt)
       for tokens, logp, info in zip(
         out["tokens"], out["logp"], infos, strict=True
       ):

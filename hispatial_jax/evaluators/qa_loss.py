@@ -1,9 +1,11 @@
 """Held-out teacher-forced loss and token accuracy, by level.
 
-evaluator = qa_loss.Evaluator(
-  {"loss": jitted}, batches=lambda: pipeline.eval_batches(...)
-)
-dict(evaluator.run(params))   # {"loss": ..., "token_accuracy": ..., ...}
+    evaluator = qa_loss.Evaluator(
+      predict_fns, tokenizer=words, batch_size=64, data={...}, pp="..."
+    )
+    dict(evaluator.run(params))   # {"loss": ..., "token_accuracy": ..., ...}
+
+Sums are taken in float64 over the unpadded rows of all processes.
 """
 
 import collections
@@ -21,24 +23,30 @@ class Evaluator:
   """Mean loss over answer tokens, exactly over the unpadded rows.
 
   Args:
-    predict_fns: {"loss": fn(params, batch) -> aux} with aux nll, correct and
-      mask [B,T-1], as `loss.next_token_loss` gives it; jitted.
-    batches: () -> iterable of the pipeline's eval batches; every process the
-      same number.
-    put: host batch -> global batch; None when jit may take numpy.
-    max_batches: stop there, for a subset in the loop.
+    predict_fns: {"loss": fn(params, host batch) -> aux of this host's rows},
+      aux nll, correct and mask [B,T-1] as `loss.next_token_loss` gives them.
+    tokenizer: of the model.
+    batch_size: questions of a batch, over all processes.
+    max_batches: stop there, for a subset in the loop; 0 for all.
+    batches: () -> iterable of eval batches, instead of `**data`; every
+      process must give the same number.
+    **data: what `pipeline.eval_batches` reads.
   """
 
   def __init__(
     self,
     predict_fns: dict,
     *,
-    batches: Callable,
-    put: Callable | None = None,
-    max_batches: int | None = None,
+    tokenizer=None,
+    batch_size: int = 32,
+    max_batches: int = 0,
+    batches: Callable | None = None,
+    **data,
   ):
-    self._loss = predict_fns["loss"]
-    self._batches, self._put, self._most = batches, put, max_batches
+    self._loss, self._most = predict_fns["loss"], max_batches
+    self._batches = batches or rows.batches(
+      data, tokenizer=tokenizer, batch_size=batch_size
+    )
 
   def run(self, params) -> Iterator[tuple[str, float]]:
     """Yields (name, value): loss and token_accuracy, over all and by level.
@@ -49,10 +57,10 @@ class Evaluator:
     nll = np.zeros(_LEVELS, np.float64)
     counts = collections.defaultdict(lambda: np.zeros(_LEVELS, np.int64))
     for i, batch in enumerate(self._batches()):
-      if i == self._most:
+      if i == (self._most or None):
         break
       arrays, infos = rows.split(batch)
-      aux = rows.call(self._loss, params, arrays, self._put)
+      aux = self._loss(params, arrays)
       used = aux["mask"] > 0
       for row, info in enumerate(infos):
         if info is None:
