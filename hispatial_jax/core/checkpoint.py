@@ -1,0 +1,336 @@
+"""Checkpoints: orbax while training, npz for everything else.
+
+    WORKDIR/config.json, WORKDIR/tokenizer.model     written at the start
+    WORKDIR/checkpoints/<step>/{params,opt,iterator} written as it trains
+
+    run = checkpoint.Run(workdir, keep=3)
+    run.save(step, params, opt_state, iterator.get_state())
+    params, opt_state, position = run.restore(step, shapes, opt_shapes)
+    params = checkpoint.load_params(workdir)     # or a step, or an .npz
+
+A step's folder gets its name only once all of it is written, so whatever bears
+a number is whole; what a killed run left half-written is removed by the next.
+Arrays are restored straight into the shards asked for, on any topology.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import ml_dtypes
+import numpy as np
+import orbax.checkpoint as ocp
+from etils import epath
+from jax.experimental import multihost_utils
+
+from hispatial_jax.core import tree
+
+CHECKPOINTS = "checkpoints"
+CONFIG = "config.json"
+TOKENIZER = "tokenizer.model"
+
+
+class Run:
+  """The checkpoints of one training run.
+
+  Attributes:
+    folder: WORKDIR/checkpoints.
+  """
+
+  def __init__(self, workdir, *, keep: int = 3):
+    """Opens (and makes) WORKDIR/checkpoints, keeping the newest `keep`.
+
+    Raises:
+      OSError: the work directory cannot be written.
+    """
+    self.folder = epath.Path(workdir) / CHECKPOINTS
+    check_writable(workdir)
+    options = ocp.CheckpointManagerOptions(
+      max_to_keep=keep,
+      cleanup_tmp_directories=True,
+      enable_async_checkpointing=True,
+    )
+    self._manager = ocp.CheckpointManager(
+      os.fspath(self.folder.absolute())
+      if "://" not in os.fspath(self.folder)
+      else self.folder,
+      options=options,
+      item_names=("params", "opt", "iterator"),
+    )
+
+  def latest(self) -> int | None:
+    """The newest complete step, or None."""
+    return self._manager.latest_step()
+
+  def save(self, step: int, params, opt_state, position, *, wait=False) -> bool:
+    """Starts to write a checkpoint; returns once the arrays are copied.
+
+    Args:
+      step: updates done.
+      params, opt_state: pytrees of global arrays; may be donated afterwards.
+      position: json-able state of this process's batch iterator.
+      wait: returns only when it is complete on disk.
+
+    Returns:
+      False where this step was already there.
+
+    Raises:
+      OSError: this or the checkpoint before it could not be written.
+    """
+    if step in self._manager.all_steps():
+      return False
+    items = ocp.args.Composite(
+      params=ocp.args.PyTreeSave(params),
+      opt=ocp.args.PyTreeSave(opt_state),
+      iterator=ocp.args.JsonSave({"states": _gather(position)}),
+    )
+    with self._storage():
+      self._manager.save(step, args=items, force=True)
+      if wait:
+        self._manager.wait_until_finished()
+    return True
+
+  def restore(self, step: int, params, opt_state) -> tuple[Any, Any, Any]:
+    """Reads one step into the shapes, dtypes and shardings asked for.
+
+    Args:
+      step: a complete step.
+      params: nested dict of jax.ShapeDtypeStruct, with shardings.
+      opt_state: the optimizer's state, likewise.
+
+    Returns:
+      (params, opt_state, this process's iterator position).
+
+    Raises:
+      ValueError: the checkpoint is one of another config (all names listed).
+    """
+    path = self.folder / str(step)
+    check_names(path, params)
+    items = ocp.args.Composite(
+      params=_into(params),
+      opt=_into(opt_state),
+      iterator=ocp.args.JsonRestore(),
+    )
+    got = self._manager.restore(step, args=items)
+    states = got["iterator"]["states"]
+    return got["params"], got["opt"], _position(states, path)
+
+  def wait(self) -> None:
+    """Returns when all that was saved is on disk.
+
+    Raises:
+      OSError: it could not be written.
+    """
+    with self._storage():
+      self._manager.wait_until_finished()
+
+  def close(self) -> None:
+    """Waits, then ends the writing threads."""
+    self.wait()
+    self._manager.close()
+
+  @contextlib.contextmanager
+  def _storage(self) -> Iterator[None]:
+    """Says which folder, and what is still good, when storage fails."""
+    try:
+      yield
+    except (OSError, ValueError, RuntimeError) as error:
+      self._manager.reload()
+      raise OSError(
+        f"cannot write a checkpoint to {self.folder}: {_first_line(error)}\n"
+        f"last complete one: {self.latest() or 'none'}; free some space or "
+        "choose another --workdir, then start the same command again"
+      ) from error
+
+
+def load_params(path, *, shardings=None):
+  """Parameters from a work directory, one of its steps, or an .npz file.
+
+  Args:
+    path: WORKDIR (its newest step), WORKDIR/checkpoints[/STEP] or FILE.npz.
+    shardings: nested dict of jax.sharding.Sharding; None for numpy arrays.
+
+  Returns:
+    Nested dict without a leading "params".
+
+  Raises:
+    FileNotFoundError: nothing of that kind is there.
+  """
+  path = epath.Path(path)
+  if path.suffix == ".npz":
+    params = load_npz(path)
+    if shardings is not None:
+      params = jax.tree.map(jax.device_put, params, shardings)
+    return params
+  folder = step_folder(path) / "params"
+  saved = _saved(folder)
+  if shardings is None:
+    args = {k: ocp.RestoreArgs(restore_type=np.ndarray) for k in saved}
+  else:
+    layout = tree.flatten(shardings)
+    args = {k: ocp.ArrayRestoreArgs(sharding=layout[k]) for k in saved}
+  reader = ocp.PyTreeCheckpointer()
+  return reader.restore(folder.absolute(), restore_args=tree.unflatten(args))
+
+
+def step_folder(path) -> epath.Path:
+  """The folder of one step: path itself, or the newest one below it.
+
+  Raises:
+    FileNotFoundError: there is none; says what was looked for.
+  """
+  path = epath.Path(path)
+  if (path / "params").exists():
+    return path
+  for folder in (path / CHECKPOINTS, path):
+    if folder.is_dir():
+      steps = [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
+      if steps:
+        return folder / str(max(steps))
+  raise FileNotFoundError(
+    f"no checkpoint at {path}: expected a work directory with "
+    f"{CHECKPOINTS}/STEP, one of its steps, or a file NAME.npz"
+  )
+
+
+def check_names(step_dir, params) -> None:
+  """Compares names and shapes of a checkpoint with those wanted.
+
+  Raises:
+    ValueError: listing every missing, surplus or wrong-shaped parameter.
+  """
+  saved = tree.unflatten(_saved(epath.Path(step_dir) / "params"))
+  try:
+    tree.merge(params, saved)
+  except ValueError as error:
+    raise ValueError(
+      f"checkpoint {step_dir} belongs to another config than this run's; use "
+      f"its own config or another --workdir:\n{error}"
+    ) from None
+
+
+def check_writable(workdir) -> None:
+  """Makes the folder and writes a byte into it.
+
+  Raises:
+    OSError: with the folder's name.
+  """
+  folder = epath.Path(workdir)
+  probe = folder / f".probe-{jax.process_index()}"
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    probe.write_text("x")
+    probe.unlink()
+  except OSError as error:
+    reason = error.strerror or str(error)
+    raise OSError(
+      f"cannot write to the work directory {folder}: {reason}"
+    ) from error
+
+
+def save_config(workdir, config: Mapping[str, Any]) -> None:
+  """Writes config.json (process 0 alone)."""
+  if jax.process_index() == 0:
+    text = json.dumps(config, indent=2, default=repr)
+    (epath.Path(workdir) / CONFIG).write_text(text + "\n")
+
+
+def load_config(path) -> dict[str, Any]:
+  """config.json of the work directory that `path` is or lies in."""
+  path = epath.Path(path)
+  for folder in (path, path.parent, path.parent.parent):
+    if (folder / CONFIG).exists():
+      return json.loads((folder / CONFIG).read_text())
+  raise FileNotFoundError(f"no {CONFIG} in {path} or the two folders above it")
+
+
+def save_npz(path, params) -> None:
+  """Writes params as big_vision does: one entry a leaf, "params/a/b/c".
+
+  bfloat16 leaves become 2-byte void entries (V2), which is how released
+  PaliGemma-2 files hold them. The file appears only when it is whole.
+  """
+  path = epath.Path(path)
+  partial = path.parent / f".{path.name}.partial"
+  leaves = tree.flatten(params)
+  with partial.open("wb") as f:
+    np.savez(f, **{f"params/{k}": _storable(v) for k, v in leaves.items()})
+  partial.replace(path)
+
+
+def load_npz(path) -> dict[str, Any]:
+  """Reads an npz of parameters, names with or without "params/".
+
+  V2 entries are bfloat16. Of a big_vision checkpoint with optimizer state only
+  what lies under "params/" is taken.
+
+  Raises:
+    FileNotFoundError, ValueError: no such file; not an npz.
+  """
+  path = epath.Path(path)
+  leaves = {}
+  with path.open("rb") as f:
+    try:
+      archive = np.load(f, allow_pickle=False)
+      names = archive.files
+    except (OSError, ValueError, AttributeError) as error:
+      raise ValueError(f"{path} is not a readable npz file: {error}") from error
+    rooted = [name for name in names if name.startswith("params/")]
+    for name in rooted or names:
+      x = archive[name]
+      bf16 = x.dtype.kind == "V" and x.dtype.itemsize == 2
+      leaf = x.view(ml_dtypes.bfloat16) if bf16 else x
+      leaves[name.removeprefix("params/")] = leaf
+  return tree.unflatten(leaves)
+
+
+def _storable(leaf):
+  x = np.asarray(leaf)
+  return x.view("V2") if x.dtype == ml_dtypes.bfloat16 else x
+
+
+def _saved(folder):
+  """Flat dict name -> metadata (shape, dtype) of a saved tree of params."""
+  meta = ocp.PyTreeCheckpointer().metadata(folder.absolute())
+  return tree.flatten(meta.item_metadata.tree)
+
+
+def _into(shapes):
+  args = jax.tree.map(
+    lambda x: ocp.ArrayRestoreArgs(
+      sharding=x.sharding, global_shape=x.shape, dtype=x.dtype
+    ),
+    shapes,
+  )
+  return ocp.args.PyTreeRestore(item=shapes, restore_args=args)
+
+
+def _gather(position) -> list[Any]:
+  """The positions of all processes, known to all."""
+  if jax.process_count() == 1:
+    return [position]
+  raw = json.dumps(position).encode()
+  sizes = multihost_utils.process_allgather(np.int32(len(raw)))
+  padded = np.frombuffer(raw.ljust(int(max(sizes))), np.uint8)
+  rows = multihost_utils.process_allgather(padded)
+  return [json.loads(row.tobytes()) for row in rows]
+
+
+def _position(states, path):
+  """This process's part of the saved iterator positions."""
+  if len(states) == jax.process_count():
+    return states[jax.process_index()]
+  if all(state == states[0] for state in states):
+    return states[0]
+  raise ValueError(
+    f"checkpoint {path} was written by {len(states)} processes whose batch "
+    f"iterators differ; this run has {jax.process_count()}: restart with as "
+    "many, or start a new run from its parameters (config.init)"
+  )
+
+
+def _first_line(error) -> str:
+  return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,221 @@
+"""Where numbers go: a jsonl file always, tensorboard and wandb if there.
+
+    writer = metrics.Writer(workdir, step=resumed_at, tensorboard=True)
+    writer.write(120, {"train/loss": 1.2})
+    clock = metrics.Clock(total_steps, done=resumed_at, batch_size=256)
+    clock.waited(seconds); clock.tick(step)
+    print(metrics.progress(120, 1000, clock.read(), {"loss": 1.2}))
+
+Only process 0 writes. A run that restarts from step N first drops the lines
+after N, so that each step is in the file once.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+from absl import logging
+from etils import epath
+
+FILE = "metrics.jsonl"
+
+
+class Writer:
+  """Writes (step, name -> number) to all sinks."""
+
+  def __init__(
+    self, workdir, *, step=0, tensorboard=True, wandb="", config=None
+  ):
+    """Opens the sinks.
+
+    Args:
+      workdir: folder of metrics.jsonl and tensorboard/.
+      step: lines of later steps, left by a killed run, are dropped.
+      tensorboard: writes event files if tensorboardX is installed.
+      wandb: project name; "" for none.
+      config: plain dict that wandb shows beside the run.
+
+    Raises:
+      ImportError: wandb was asked for and is not installed.
+    """
+    self._active = jax.process_index() == 0
+    self._board = self._wandb = None
+    self._path = epath.Path(workdir) / FILE
+    if not self._active:
+      return
+    drop_after(self._path, step)
+    if tensorboard:
+      self._board = _tensorboard(epath.Path(workdir) / "tensorboard", step)
+    if wandb:
+      self._wandb = _wandb(wandb, workdir, config)
+
+  def write(self, step: int, values: Mapping[str, Any]) -> None:
+    """Writes numbers (0-d arrays as well) of one step; the jsonl is flushed."""
+    if not self._active:
+      return
+    values = {name: _number(x) for name, x in values.items()}
+    line = json.dumps({"step": int(step), **values})
+    with self._path.open("a") as f:
+      f.write(line + "\n")
+    if self._board:
+      for name, x in values.items():
+        self._board.add_scalar(name, x, step)
+    if self._wandb:
+      self._wandb.log(values, step=step)
+
+  def close(self) -> None:
+    """Flushes and closes all sinks."""
+    if self._board:
+      self._board.close()
+    if self._wandb:
+      self._wandb.finish()
+
+
+def read(workdir) -> list[dict[str, Any]]:
+  """All lines of WORKDIR/metrics.jsonl; a half-written last one is left out."""
+  path = epath.Path(workdir) / FILE
+  return _lines(path.read_text()) if path.exists() else []
+
+
+def drop_after(path, step: int) -> None:
+  """Removes the lines of later steps from a jsonl file."""
+  path = epath.Path(path)
+  if not path.exists():
+    return
+  lines = _lines(path.read_text())
+  keep = [line for line in lines if line["step"] <= step]
+  partial = path.parent / f".{path.name}.partial"
+  partial.write_text("".join(json.dumps(line) + "\n" for line in keep))
+  partial.replace(path)
+
+
+class Clock:
+  """Speed since the last reading, and the time to go.
+
+  Compilation (up to the first tick) is not counted as speed.
+  """
+
+  def __init__(
+    self,
+    total_steps: int,
+    *,
+    done: int = 0,
+    batch_size: int = 1,
+    flops: float = 0.0,
+    peak_flops: float = 0.0,
+    now: Callable[[], float] = time.monotonic,
+  ):
+    """Starts to count.
+
+    Args:
+      total_steps: steps of the whole run.
+      done: steps done before this start.
+      batch_size: examples of a step, over all processes.
+      flops: model FLOPs of a step, all chips; 0 if unknown.
+      peak_flops: peak of all chips together a second; 0 if unknown.
+      now: clock in seconds.
+    """
+    self._total, self._batch, self._now = total_steps, batch_size, now
+    self._flops, self._peak = flops, peak_flops
+    self._begin = self._mark = None
+    self._first = self._last = self._step = done
+    self._wait = 0.0
+
+  def waited(self, seconds: float) -> None:
+    """Counts seconds in which the loop waited for its input."""
+    self._wait += seconds
+
+  def paused(self, seconds: float) -> None:
+    """Takes seconds (an evaluation, say) out of the account."""
+    if self._begin is not None:
+      self._begin, self._mark = self._begin + seconds, self._mark + seconds
+
+  def tick(self, step: int) -> None:
+    """Notes that `step` updates are done."""
+    self._step = step
+    if self._begin is None:
+      self._begin = self._mark = self._now()
+      self._first = self._last = step
+      self._wait = 0.0
+
+  def read(self) -> dict[str, float]:
+    """Numbers since the last reading.
+
+    Returns:
+      seconds_per_step, examples_per_second, input_wait (share of the time),
+      eta_seconds, and mfu where the FLOPs are known; {} before the second
+      tick.
+    """
+    steps = self._step - self._last
+    if self._begin is None or steps == 0:
+      return {}
+    now = self._now()
+    span = max(now - self._mark, 1e-9)
+    mean = (now - self._begin) / (self._step - self._first)
+    out = {
+      "seconds_per_step": span / steps,
+      "examples_per_second": self._batch * steps / span,
+      "input_wait": min(self._wait / span, 1.0),
+      "eta_seconds": mean * (self._total - self._step),
+    }
+    if self._flops and self._peak:
+      out["mfu"] = self._flops * steps / span / self._peak
+    self._mark, self._last, self._wait = now, self._step, 0.0
+    return out
+
+
+def progress(
+  step: int, total: int, speed: Mapping[str, float], values: Mapping[str, Any]
+) -> str:
+  """One line of plain text: step 120/1000  12 %  loss 1.2  …  ETA 0:04:11."""
+  parts = [f"step {step}/{total}", f"{100 * step / max(total, 1):.0f} %"]
+  parts += [f"{name} {_number(x):.4g}" for name, x in values.items()]
+  if speed:
+    parts.append(f"{speed['examples_per_second']:.1f} examples/s")
+    parts.append(f"{speed['seconds_per_step']:.3g} s/step")
+    if "mfu" in speed:
+      parts.append(f"MFU {100 * speed['mfu']:.1f} %")
+    parts.append(f"ETA {clock_time(speed['eta_seconds'])}")
+  return "  ".join(parts)
+
+
+def clock_time(seconds: float) -> str:
+  """Seconds as h:mm:ss."""
+  minutes, seconds = divmod(round(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  return f"{hours}:{minutes:02d}:{seconds:02d}"
+
+
+def _number(x) -> float | int:
+  x = x.item() if hasattr(x, "item") else x
+  return x if isinstance(x, int) else float(x)
+
+
+def _lines(text: str) -> list[dict[str, Any]]:
+  """Parsed lines; what follows the last newline was cut off in writing."""
+  return [json.loads(line) for line in text.split("\n")[:-1] if line]
+
+
+def _tensorboard(folder, step: int):
+  try:
+    import tensorboardX
+  except ImportError:
+    logging.info(
+      "no tensorboard files: pip install hispatial_jax[log] to have them"
+    )
+    return None
+  return tensorboardX.SummaryWriter(str(folder), purge_step=step or None)
+
+
+def _wandb(project, workdir, config):
+  try:
+    import wandb
+  except ImportError as error:
+    raise ImportError(
+      "log.wandb is set but wandb is not installed: pip install wandb"
+    ) from error
+  return wandb.init(
+    project=project, dir=str(workdir), config=config, resume="allow"
+  )

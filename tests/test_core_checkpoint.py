@@ -1,0 +1,157 @@
+"""What was saved comes back, and what does not fit says why."""
+
+import errno
+import os
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+
+from hispatial_jax.core import checkpoint, optim
+
+
+def _params():
+  rng = np.random.default_rng(0)
+  return {
+    "img": {"kernel": jnp.asarray(rng.normal(size=(3, 4)), jnp.float32)},
+    "llm": {
+      "w": jnp.asarray(rng.normal(size=(2, 5)), jnp.bfloat16),
+      "scale": jnp.asarray(rng.normal(size=5), jnp.float32),
+    },
+  }
+
+
+def _shapes(tree):
+  put = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)  # noqa: E731
+  return jax.tree.map(put, tree)
+
+
+def _same(a, b):
+  assert jax.tree.structure(a) == jax.tree.structure(b)
+  jax.tree.map(np.testing.assert_array_equal, a, b)
+  assert all(
+    x.dtype == y.dtype
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+  )
+
+
+def test_run_saves_and_restores(tmp_path):
+  params = _params()
+  moments = optim.adamw(1e-3).init(params)
+  run = checkpoint.Run(tmp_path, keep=2)
+  assert run.latest() is None
+  for step in (1, 2, 3):
+    assert run.save(step, params, moments, {"seen": step})
+  assert not run.save(3, params, moments, {"seen": 9})
+  run.close()
+  assert sorted(os.listdir(tmp_path / "checkpoints")) == ["2", "3"]
+
+  run = checkpoint.Run(tmp_path, keep=2)
+  got = run.restore(3, _shapes(params), _shapes(moments))
+  _same(got[0], params)
+  _same(got[1], moments)
+  assert got[2] == {"seen": 3}
+  run.close()
+  for path in (tmp_path, tmp_path / "checkpoints", tmp_path / "checkpoints/3"):
+    _same(checkpoint.load_params(path), jax.device_get(params))
+
+
+def test_arrays_may_be_donated_once_save_returns(tmp_path):
+  big = jnp.ones((1000, 1000))
+  run = checkpoint.Run(tmp_path)
+  params = {"w": big}
+  spoil = jax.jit(lambda x: x * 0.0 - 1.0, donate_argnums=0)
+  run.save(1, params, {"m": jnp.zeros(2)}, {})
+  jax.block_until_ready(spoil(params["w"]))
+  run.close()
+  assert (checkpoint.load_params(tmp_path)["w"] == 1).all()
+
+
+def test_checkpoint_of_another_config_lists_all_names(tmp_path):
+  params = _params()
+  run = checkpoint.Run(tmp_path)
+  run.save(1, params, {"m": jnp.zeros(2)}, {}, wait=True)
+  other = _shapes(params)
+  other["llm"]["v"] = other["llm"].pop("w")
+  other["img"]["kernel"] = jax.ShapeDtypeStruct((3, 5), jnp.float32)
+  with pytest.raises(ValueError, match="another config") as error:
+    run.restore(1, other, {})
+  for text in ("- llm/v", "+ llm/w", "~shape img/kernel", "[3,5]", "[3,4]"):
+    assert text in str(error.value).replace("-missing", "-").replace(
+      "+extra", "+"
+    )
+  run.close()
+
+
+def test_no_checkpoint_there(tmp_path):
+  with pytest.raises(FileNotFoundError, match="expected a work directory"):
+    checkpoint.load_params(tmp_path)
+
+
+def test_half_written_step_is_not_seen(tmp_path):
+  run = checkpoint.Run(tmp_path)
+  run.save(1, _params(), {"m": jnp.zeros(2)}, {}, wait=True)
+  run.close()
+  left = tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp-7"
+  left.mkdir()
+  assert checkpoint.step_folder(tmp_path).name == "1"
+  run = checkpoint.Run(tmp_path)
+  assert run.latest() == 1
+  run.close()
+
+
+def test_work_directory_that_cannot_be_written(tmp_path):
+  (tmp_path / "file").write_text("")
+  with pytest.raises(
+    OSError, match=r"cannot write to the work directory .*file"
+  ):
+    checkpoint.Run(tmp_path / "file" / "run")
+
+
+def test_no_space_left(tmp_path, monkeypatch):
+  run = checkpoint.Run(tmp_path)
+  run.save(1, _params(), {"m": jnp.zeros(2)}, {}, wait=True)
+
+  def full(*args, **kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+  monkeypatch.setattr(run._manager, "save", full)
+  with pytest.raises(OSError, match="No space left on device") as error:
+    run.save(2, _params(), {"m": jnp.zeros(2)}, {})
+  assert "last complete one: 1" in str(error.value)
+
+
+def test_npz_keeps_bfloat16(tmp_path):
+  params = jax.device_get(_params())
+  path = tmp_path / "p.npz"
+  checkpoint.save_npz(path, params)
+  raw = np.load(path)
+  assert raw["params/llm/w"].dtype == "V2"
+  _same(checkpoint.load_npz(path), params)
+  _same(checkpoint.load_params(path), params)
+  assert checkpoint.load_npz(path)["llm"]["w"].dtype == ml_dtypes.bfloat16
+  assert os.listdir(tmp_path) == ["p.npz"]
+
+
+def test_npz_names_with_and_without_root(tmp_path):
+  bare, full = tmp_path / "a.npz", tmp_path / "b.npz"
+  np.savez(bare, **{"img/k": np.ones(2)})
+  np.savez(full, **{"params/img/k": np.ones(2), "opt/img/k": np.zeros(2)})
+  for path in (bare, full):
+    _same(checkpoint.load_npz(path), {"img": {"k": np.ones(2)}})
+
+
+def test_npz_that_is_none(tmp_path):
+  path = tmp_path / "a.npz"
+  path.write_bytes(b"not an archive")
+  with pytest.raises(ValueError, match=r"a\.npz is not a readable npz"):
+    checkpoint.load_npz(path)
+
+
+def test_config_beside(tmp_path):
+  checkpoint.save_config(tmp_path, {"a": 1})
+  step = tmp_path / "checkpoints" / "5"
+  step.mkdir(parents=True)
+  assert checkpoint.load_config(step) == {"a": 1}
