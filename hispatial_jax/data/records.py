@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hispatial_jax.data import codec
+from hispatial_jax.core import geometry
+from hispatial_jax.pp import codec
 
 Record = dict[str, Any]
 
@@ -123,7 +124,7 @@ def decode(stored: dict[str, Any]) -> Record:
     codes = codec.read_png(stored["depth"])
     depth_m = codec.decode_depth(codes, stored["near"], stored["far"])
     matrix = np.asarray(stored["intrinsics"], np.float32)
-    codec.check_intrinsics(matrix)
+    geometry.check_intrinsics(matrix)
     return {
       "id": name,
       "source": _text(stored["source"]),
@@ -144,7 +145,8 @@ def _depth(depth_m, image) -> np.ndarray:
   """depth_m checked against the image; None -> all unknown."""
   if depth_m is None:
     return np.zeros((1, 1) if image is None else image.shape[:2], np.float32)
-  depth_m = codec.check_depth(depth_m)
+  geometry.check_depth(depth_m)
+  depth_m = np.asarray(depth_m, np.float32)
   if image is not None:
     codec.check_sizes(depth_m.shape, image.shape[:2])
   return depth_m
@@ -158,7 +160,7 @@ def _intrinsics(record) -> np.ndarray:
   elif matrix is None:
     raise ValueError("depth without intrinsics: give a normalised 3x3 matrix")
   matrix = np.asarray(matrix, np.float32)
-  codec.check_intrinsics(matrix)
+  geometry.check_intrinsics(matrix)
   return matrix
 
 

@@ -72,28 +72,6 @@ def decode_depth(codes: np.ndarray, near: float, far: float) -> np.ndarray:
   return depth
 
 
-def check_depth(depth_m) -> np.ndarray:
-  """Depth map as f32[H,W]. NaN and 0 are unknown and pass; less is an error.
-
-  Raises:
-    ValueError: not two-dimensional, or negative values (their number is said).
-  """
-  depth = np.asarray(depth_m)
-  if depth.ndim != 2 or depth.size == 0 or depth.dtype.kind not in "fiu":
-    raise ValueError(
-      f"depth must be numbers [H,W] in metres, got {depth.dtype}{depth.shape}"
-    )
-  depth = depth.astype(np.float32)
-  with np.errstate(invalid="ignore"):
-    negative = int((depth < 0).sum())
-  if negative:
-    raise ValueError(
-      f"depth has {negative} negative of {depth.size} values (least"
-      f" {np.nanmin(depth):.3g} m): write 0 or NaN where it is unknown"
-    )
-  return depth
-
-
 def check_sizes(depth_size: tuple[int, int], image_size: tuple[int, int]):
   """Raises ValueError unless the aspect ratios agree within one pixel."""
   (h, w), (height, width) = depth_size, image_size
@@ -101,19 +79,6 @@ def check_sizes(depth_size: tuple[int, int], image_size: tuple[int, int]):
     raise ValueError(
       f"depth of another size: {w}x{h} against an image of {width}x{height};"
       " another resolution is fine, another aspect ratio is not"
-    )
-
-
-def check_intrinsics(matrix: np.ndarray) -> None:
-  """Raises ValueError unless it is a normalised pinhole matrix [3,3]."""
-  if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-    raise ValueError(f"intrinsics must be a finite 3x3 matrix, got {matrix}")
-  fx, fy, cx, cy = matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]
-  if not (0 < fx <= 20 and 0 < fy <= 20 and -1 < cx < 2 and -1 < cy < 2):
-    raise ValueError(
-      f"intrinsics are not normalised (fx {fx:.4g}, fy {fy:.4g}, cx {cx:.4g},"
-      f" cy {cy:.4g}): divide the first row by the image's width, the second"
-      " by its height"
     )
 
 

@@ -1,0 +1,284 @@
+"""Writes records with TFDS through Beam, and opens what was written.
+
+    build(sources.ToyWorld({"train": 2000, "val": 200}), "data/toy", workers=2)
+    train = open_split("data/toy", "train")     # random access, stored columns
+
+Files are ArrayRecord shards; no TensorFlow is needed to write or to read them.
+TFDS orders records by a hash of their id, so the same source gives the same
+files, whatever the runner or the number of workers. It writes beside the place
+and renames: a folder that has the dataset's name is whole.
+"""
+
+import concurrent.futures
+import functools
+import io
+import itertools
+import json
+import logging
+import multiprocessing
+import pathlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from hispatial_jax.core import spec
+from hispatial_jax.data import records
+
+_INFO = "dataset_info.json"
+_CHUNK = 256
+
+# Called in the process that runs Beam's default runner, after each record.
+_on_record: Callable[[], None] | None = None
+
+
+class Records(tfds.core.GeneratorBasedBuilder):
+  """One dataset: the records of one source. Made by `build`."""
+
+  VERSION = tfds.core.Version("1.0.0")
+
+  def __init__(
+    self, *, source=None, workers: int = 1, skip_bad=False, **kwargs
+  ):
+    self._source, self._workers, self._skip_bad = source, workers, skip_bad
+    super().__init__(**kwargs)
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    return tfds.core.DatasetInfo(
+      builder=self,
+      description="Pictures with metric depth and questions; see records.py.",
+      features=features(),
+    )
+
+  def _split_generators(self, dl_manager):
+    return {
+      split: self._generate_examples(split) for split in self._source.splits
+    }
+
+  def _generate_examples(self, split: str):
+    """A Beam PTransform: ids, in chunks, -> (id, columns)."""
+    import apache_beam as beam
+
+    ids = self._source.splits[split]
+    chunks = [list(ids[i : i + _CHUNK]) for i in range(0, len(ids), _CHUNK)]
+    make = functools.partial(
+      _make_chunk, self._source, self._workers, self._skip_bad
+    )
+    return beam.Create(chunks, reshuffle=False) | beam.FlatMap(make)
+
+
+def features() -> tfds.features.FeaturesDict:
+  """TABLE of records.py in the words of TFDS."""
+  return tfds.features.FeaturesDict(
+    {column.key: _feature(column) for column in records.TABLE}
+  )
+
+
+def _feature(column: records.Column):
+  match column.dtype:
+    case "jpeg":
+      return tfds.features.Image(shape=column.shape, encoding_format="jpeg")
+    case "png16":
+      return tfds.features.Image(
+        shape=column.shape, dtype=np.uint16, encoding_format="png"
+      )
+    case "text" | "json":
+      return tfds.features.Text()
+    case "sequence":
+      return tfds.features.Sequence(
+        {c.key: _feature(c) for c in records.QA_TABLE}
+      )
+  return tfds.features.Tensor(shape=column.shape, dtype=np.dtype(column.dtype))
+
+
+def build(
+  source,
+  directory: str,
+  *,
+  workers: int = 1,
+  skip_bad: bool = False,
+  beam_options=None,
+  on_record: Callable[[], None] | None = None,
+) -> dict[str, dict[str, float]]:
+  """Writes all splits of a source below `directory`.
+
+  Args:
+    source: see data/sources.py.
+    directory: gets records/1.0.0/; local or any file system of TFDS.
+    workers: processes that make records beside the runner (each runner worker
+      has its own). 1: in the runner itself.
+    skip_bad: leave bad records out, with a warning each, instead of stopping.
+    beam_options: apache_beam PipelineOptions; None: the direct runner.
+    on_record: called after each record made (direct runner only), for progress.
+
+  Returns:
+    split -> {"records", "wanted", "bytes"}.
+
+  Raises:
+    FileExistsError: another dataset is there.
+    records.BadRecord: a record is bad (all bad ones of its chunk are named).
+    OSError: no space left. Nothing half-written stays.
+  """
+  place = pathlib.Path(directory) / "records" / str(Records.VERSION)
+  if (place / _INFO).exists():
+    raise FileExistsError(
+      f"{place} already holds a dataset; choose another place"
+    )
+  _remove_leftovers(place)
+  _check_space(source, directory)
+  builder = Records(
+    source=source,
+    workers=workers,
+    skip_bad=skip_bad,
+    data_dir=str(directory),
+    file_format="array_record",
+  )
+  if beam_options is None:
+    beam_options = _direct_options()
+  config = tfds.download.DownloadConfig(beam_options=beam_options)
+  global _on_record
+  _on_record = on_record
+  try:
+    builder.download_and_prepare(download_config=config)
+  except Exception as error:
+    raise _explained(error, directory) from error
+  finally:
+    _on_record = None
+    _pool.cache_clear()
+  return {
+    name: {
+      "records": builder.info.splits[name].num_examples,
+      "wanted": len(ids),
+      "bytes": builder.info.splits[name].num_bytes,
+    }
+    for name, ids in source.splits.items()
+  }
+
+
+def open_split(directory: str, split: str):
+  """The records of a split: len() and [index] -> stored columns.
+
+  Args:
+    directory: where `build` wrote, or any TFDS dataset of these columns.
+    split: "train", "val", also "train[:100]" and such.
+
+  Raises:
+    FileNotFoundError: no dataset there.
+    ValueError: no such split, or other columns than those of records.py.
+  """
+  place = _find(directory)
+  builder = tfds.builder_from_directory(str(place))
+  name = split.partition("[")[0]
+  if name not in builder.info.splits:
+    raise ValueError(
+      f"{place} has no split {name!r}"
+      + spec.did_you_mean(name, list(builder.info.splits))
+    )
+  missing = {c.key for c in records.TABLE} - set(builder.info.features)
+  if missing:
+    raise ValueError(f"{place} lacks the columns {', '.join(sorted(missing))}")
+  skip = tfds.decode.SkipDecoding
+  return builder.as_data_source(
+    split, decoders={"image": skip(), "depth": skip()}
+  )
+
+
+def _find(directory) -> pathlib.Path:
+  from etils import epath
+
+  root = epath.Path(directory)
+  for pattern in (_INFO, f"records/*/{_INFO}", f"*/*/{_INFO}"):
+    found = sorted(root.glob(pattern)) if root.exists() else []
+    if found:
+      return found[-1].parent
+  raise FileNotFoundError(
+    f"no records in {root}: make them with tools/build_records.py"
+  )
+
+
+def _direct_options():
+  """Beam's in-process runner; the default would look for one to download."""
+  from apache_beam.options import pipeline_options
+
+  return pipeline_options.PipelineOptions(["--runner=BundleBasedDirectRunner"])
+
+
+def _make_chunk(
+  source, workers: int, skip_bad: bool, ids: list[str]
+) -> Iterator[tuple[str, dict]]:
+  """Makes the records of a chunk, in `workers` processes."""
+  make = functools.partial(_make, source)
+  if workers > 1:
+    made: Iterable = _pool(workers).map(make, ids, chunksize=4)
+  else:
+    made = map(make, ids)
+  bad = []
+  for name, columns, problem in made:
+    if _on_record is not None:
+      _on_record()
+    if problem:
+      bad.append(problem)
+      logging.warning("bad record: %s", problem)
+    else:
+      pictures = {k: io.BytesIO(columns[k]) for k in ("image", "depth")}
+      yield name, {**columns, **pictures}
+  if bad and not skip_bad:
+    raise records.BadRecord("build", "\n".join(bad))
+
+
+def _make(source, name: str) -> tuple[str, dict | None, str]:
+  try:
+    return name, records.encode(source.make(name)), ""
+  except (ValueError, OSError, KeyError) as error:
+    text = str(error) or type(error).__name__
+    return name, None, text if name in text else f"record {name!r}: {text}"
+
+
+@functools.lru_cache(maxsize=1)
+def _pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
+  return concurrent.futures.ProcessPoolExecutor(
+    workers, mp_context=multiprocessing.get_context("spawn")
+  )
+
+
+def _check_space(source, directory) -> None:
+  """Makes one record, to see that there is room for all."""
+  total = sum(len(ids) for ids in source.splits.values())
+  first = next(itertools.chain(*source.splits.values()), None)
+  if first is None:
+    raise ValueError("the source has no records")
+  if "://" in str(directory):
+    return
+  _, columns, problem = _make(source, first)
+  if problem:
+    return
+  size = sum(len(columns[k]) for k in ("image", "depth", "objects"))
+  need = int(1.2 * total * (size + len(json.dumps(columns["qa"])) + 500))
+  place = pathlib.Path(directory)
+  place.mkdir(parents=True, exist_ok=True)
+  free = shutil.disk_usage(place).free
+  if need > free:
+    raise OSError(
+      f"no space left: {total} records need about {need / 1e6:.0f} MB in"
+      f" {place}, {free / 1e6:.0f} MB are free"
+    )
+
+
+def _remove_leftovers(place: pathlib.Path) -> None:
+  """What a killed build left: TFDS writes into incomplete.* beside."""
+  for left in place.parent.glob("incomplete.*"):
+    shutil.rmtree(left, ignore_errors=True)
+
+
+def _explained(error: Exception, directory) -> Exception:
+  """The cause, in one line, of what Beam wrapped and wrapped again."""
+  chain, seen = error, error
+  while chain is not None:
+    seen = chain
+    if isinstance(chain, records.BadRecord):
+      return chain
+    if "No space left" in str(chain):
+      return OSError(f"no space left in {directory}; nothing was kept there")
+    chain = chain.__cause__ or chain.__context__
+  return seen

@@ -1,0 +1,151 @@
+"""Where records come from. A source has
+
+  splits: dict of split name -> sequence of ids, and
+  make(id) -> record (see data/records.py); pure: the same id, the same record.
+
+It must pickle small: Beam sends it to the workers, which make the records.
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hispatial_jax.pp import codec
+
+_PER_SEED = 1_000_000
+_VAL = 100_000
+
+
+@dataclasses.dataclass(frozen=True)
+class ToyWorld:
+  """Rooms and tabletops of toyworld/, rendered where they are asked for.
+
+  Attributes:
+    train, val: number of scenes; the two never share one.
+    size: pixels of a side.
+    seed: 0..98; other seeds give other scenes.
+    kind: "room", "tabletop" or None for both.
+  """
+
+  train: int
+  val: int = 0
+  size: int = 112
+  seed: int = 0
+  kind: str | None = None
+
+  def __post_init__(self):
+    wrong = []
+    if not 0 <= self.train <= _PER_SEED - _VAL:
+      wrong.append(f"train {self.train} is not in 0..{_PER_SEED - _VAL}")
+    if not 0 <= self.val <= _VAL:
+      wrong.append(f"val {self.val} is not in 0..{_VAL}")
+    if not 0 <= self.seed <= 98:
+      wrong.append(f"seed {self.seed} is not in 0..98")
+    if self.size < 16:
+      wrong.append(f"size {self.size} is less than 16")
+    if wrong:
+      raise ValueError("toy world: " + "; ".join(wrong))
+
+  @property
+  def splits(self) -> dict[str, Sequence[str]]:
+    """Split -> ids; the number in an id is the scene's seed."""
+    first = self.seed * _PER_SEED
+    starts = {"train": (first + _VAL, self.train), "val": (first, self.val)}
+    return {
+      split: [f"toy-{start + i:08d}" for i in range(count)]
+      for split, (start, count) in starts.items()
+      if count
+    }
+
+  def make(self, name: str) -> dict[str, Any]:
+    """Renders a scene."""
+    from hispatial_jax.toyworld import scenes
+
+    return scenes.make(int(name.split("-")[1]), self.size, self.kind)
+
+
+class Folders:
+  """Your own pictures: one JSON object a line.
+
+    {"id": "a1", "image": "a1.jpg", "depth": "a1.npy",
+     "intrinsics": [[1.2, 0, 0.5], [0, 1.6, 0.5], [0, 0, 1]],
+     "split": "train", "qa": [{"question": ..., "answer": ..., "level": 1,
+     "task": "size", "format": "text"}], "objects": {...}}
+
+  Paths are relative to the file. Depth: .npy of float metres, or 16-bit .png
+  with "depth_scale" (metres of one unit, 0.001 for millimetres) or with "near"
+  and "far" (log-coded as in pp/codec.py). Only id and image are needed.
+  """
+
+  def __init__(self, path: str):
+    """Reads where each id stands.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: lines that are no JSON object with an id, or ids twice.
+    """
+    self._path = pathlib.Path(path)
+    self._offsets: dict[str, int] = {}
+    self.splits: dict[str, list[str]] = {}
+    wrong, at = [], 0
+    with self._path.open("rb") as lines:
+      for number, line in enumerate(lines, 1):
+        problem = self._add(line, at) if line.strip() else ""
+        if problem:
+          wrong.append(f"line {number}: {problem}")
+        at += len(line)
+    if wrong:
+      raise ValueError(f"{path}: " + "; ".join(wrong[:20]))
+
+  def _add(self, line: bytes, offset: int) -> str:
+    try:
+      item = json.loads(line)
+      name = item["id"]
+    except (ValueError, KeyError, TypeError) as error:
+      return f"no JSON object with an id ({error})"
+    if not isinstance(name, str) or name in self._offsets:
+      return f"id {name!r} is not a new text"
+    self._offsets[name] = offset
+    self.splits.setdefault(item.get("split", "train"), []).append(name)
+    return ""
+
+  def make(self, name: str) -> dict[str, Any]:
+    """Reads the files of a record.
+
+    Raises:
+      OSError: a file is missing.
+      ValueError: a file or a key cannot be used.
+    """
+    with self._path.open("rb") as lines:
+      lines.seek(self._offsets[name])
+      item = json.loads(lines.readline())
+    return {
+      "id": name,
+      "source": item.get("source", self._path.stem),
+      "image": self._file(item["image"]).read_bytes(),
+      "depth_m": self._depth(item) if item.get("depth") else None,
+      "intrinsics": item.get("intrinsics"),
+      "qa": item.get("qa", []),
+      "objects": item.get("objects", {}),
+    }
+
+  def _file(self, name: str) -> pathlib.Path:
+    path = self._path.parent / name
+    if not path.is_file():
+      raise FileNotFoundError(f"no file {path}")
+    return path
+
+  def _depth(self, item) -> np.ndarray:
+    path = self._file(item["depth"])
+    if path.suffix == ".npy":
+      return np.load(path, allow_pickle=False)
+    codes = codec.read_png(path.read_bytes())
+    if "near" in item and "far" in item:
+      return codec.decode_depth(codes, item["near"], item["far"])
+    if "depth_scale" not in item:
+      raise ValueError(f"{path.name} needs depth_scale, or near and far")
+    return codes.astype(np.float32) * np.float32(item["depth_scale"])

@@ -1,0 +1,83 @@
+"""Operations on the image. It stays uint8 until the batch is put together."""
+
+import cv2
+import numpy as np
+
+# (u8/255 - 0.5)/0.5 of every value, as the reference's processor computes it.
+_NORMALISED = ((np.arange(256) / 255 - 0.5) / 0.5).astype(np.float32)
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+  """Bilinear, half-pixel centres, NO antialias, aspect ratio not kept.
+
+  Args:
+    image: u8[H,W,3].
+    size: S.
+
+  Returns:
+    u8[S,S,3].
+
+  Source: golden/hispatial_data/FORMAT.md, "Resize" (equal within 1).
+  """
+  if image.shape[:2] == (size, size):
+    return image
+  return cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def normalise(image: np.ndarray) -> np.ndarray:
+  """u8[...] -> f32[...] in [-1, 1]; floats are taken as they are."""
+  if image.dtype == np.uint8:
+    return _NORMALISED[image]
+  return image.astype(np.float32)
+
+
+def jitter(
+  image: np.ndarray,
+  rng: np.random.Generator,
+  brightness: float = 0.1,
+  contrast: float = 0.1,
+  saturation: float = 0.1,
+) -> np.ndarray:
+  """Photometric jitter; never moves a pixel, so that geometry stays true.
+
+  Args:
+    image: u8[H,W,3].
+    rng: draws three factors, uniform within 1 ± each strength.
+    brightness: strength; the image times its factor.
+    contrast: strength; distances to the mean grey times its factor.
+    saturation: strength; distances to each pixel's grey times its factor.
+
+  Returns:
+    u8[H,W,3].
+  """
+  strengths = np.array([brightness, contrast, saturation])
+  bright, contr, satur = 1 + strengths * rng.uniform(-1, 1, 3)
+  out = image.astype(np.float32) * np.float32(bright)
+  grey = out.mean(axis=2, keepdims=True)
+  out = grey + (out - grey) * np.float32(satur)
+  mean = grey.mean()
+  out = mean + (out - mean) * np.float32(contr)
+  return np.clip(np.rint(out), 0, 255).astype(np.uint8)
+
+
+def get_resize(size: int):
+  """Op `resize(112)`: image -> u8[S,S,3]."""
+
+  def op(example):
+    return {**example, "image": resize(example["image"], size)}
+
+  return op
+
+
+def get_jitter(
+  brightness: float = 0.1, contrast: float = 0.1, saturation: float = 0.1
+):
+  """Op `jitter(0.2)`: see `jitter`; drawn anew for each record and epoch."""
+
+  def op(example):
+    rng = example["draw"].rng("jitter")
+    image = jitter(example["image"], rng, brightness, contrast, saturation)
+    return {**example, "image": image}
+
+  op.draws = True
+  return op
