@@ -26,3 +26,50 @@ def parse_arg(arg: str, **defaults) -> ml_collections.ConfigDict:
   whole = [part if "=" in part else f"{part}=True" for part in pairs]
   config_lib.override(out, whole)
   return out.lock()
+
+
+def base() -> ml_collections.ConfigDict:
+  """Every key that training reads, the recipe's own parts still empty.
+
+  Returns:
+    Unlocked ConfigDict; optimizer constants are the paper's.
+  """
+  config = ml_collections.ConfigDict()
+  config.seed = 0
+  config.total_steps = 1000
+  config.max_minutes = 0.0  # of one start; 0 is no limit
+  config.batch_size = 32  # of all devices together
+  config.tokenizer = ""  # path of a .model file
+  config.init = ""  # path of parameters to start from; "" is random
+  config.model = ml_collections.ConfigDict()
+  config.data = ml_collections.ConfigDict()
+  # reduce: the mean over "tokens" of the batch, or over "examples".
+  # max_tokens: logits at so many positions of a row; 0 is all.
+  config.loss = {"reduce": "tokens", "max_tokens": 0}
+  config.optim = {
+    "lr": 2e-5,
+    "schedule": "constant",
+    "warmup_steps": 0,
+    "final": 0.0,
+    "b1": 0.9,
+    "b2": 0.999,
+    "eps": 1e-8,
+    "weight_decay": 0.1,
+    "no_decay": (r"(.*/)?(bias|scale)",),
+    "clip": 1.0,
+    "mu_dtype": "",
+    "freeze": (),
+    "accumulate": 1,
+  }
+  # rules: parameter regex -> layout; leaves up to min_bytes stay whole.
+  config.mesh = {
+    "data": -1,
+    "fsdp": 1,
+    "rules": ((".*", "fsdp"),),
+    "min_bytes": 4 << 20,
+  }
+  config.checkpoint = {"every": 1000, "keep": 3}
+  config.log = {"every": 50, "tensorboard": True, "wandb": ""}
+  # name -> {"type": module of hispatial_jax.evaluators, "every": steps, …}
+  config.evals = ml_collections.ConfigDict()
+  return config

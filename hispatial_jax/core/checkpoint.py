@@ -20,17 +20,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
-import ml_dtypes
 import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 from jax.experimental import multihost_utils
 
-from hispatial_jax.core import tree
+from hispatial_jax.core import npz, tree
 
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.model"
+
+save_npz = npz.save
+load_npz = npz.load
 
 
 class Run:
@@ -116,7 +118,7 @@ class Run:
     )
     got = self._manager.restore(step, args=items)
     states = got["iterator"]["states"]
-    return got["params"], got["opt"], _position(states, path)
+    return got["params"], got["opt"], _position(states)
 
   def wait(self) -> None:
     """Returns when all that was saved is on disk.
@@ -247,51 +249,6 @@ def load_config(path) -> dict[str, Any]:
   raise FileNotFoundError(f"no {CONFIG} in {path} or the two folders above it")
 
 
-def save_npz(path, params) -> None:
-  """Writes params as big_vision does: one entry a leaf, "params/a/b/c".
-
-  bfloat16 leaves become 2-byte void entries (V2), which is how released
-  PaliGemma-2 files hold them. The file appears only when it is whole.
-  """
-  path = epath.Path(path)
-  partial = path.parent / f".{path.name}.partial"
-  leaves = tree.flatten(params)
-  with partial.open("wb") as f:
-    np.savez(f, **{f"params/{k}": _storable(v) for k, v in leaves.items()})
-  partial.replace(path)
-
-
-def load_npz(path) -> dict[str, Any]:
-  """Reads an npz of parameters, names with or without "params/".
-
-  V2 entries are bfloat16. Of a big_vision checkpoint with optimizer state only
-  what lies under "params/" is taken.
-
-  Raises:
-    FileNotFoundError, ValueError: no such file; not an npz.
-  """
-  path = epath.Path(path)
-  leaves = {}
-  with path.open("rb") as f:
-    try:
-      archive = np.load(f, allow_pickle=False)
-      names = archive.files
-    except (OSError, ValueError, AttributeError) as error:
-      raise ValueError(f"{path} is not a readable npz file: {error}") from error
-    rooted = [name for name in names if name.startswith("params/")]
-    for name in rooted or names:
-      x = archive[name]
-      bf16 = x.dtype.kind == "V" and x.dtype.itemsize == 2
-      leaf = x.view(ml_dtypes.bfloat16) if bf16 else x
-      leaves[name.removeprefix("params/")] = leaf
-  return tree.unflatten(leaves)
-
-
-def _storable(leaf):
-  x = np.asarray(leaf)
-  return x.view("V2") if x.dtype == ml_dtypes.bfloat16 else x
-
-
 def _saved(folder):
   """Flat dict name -> metadata (shape, dtype) of a saved tree of params."""
   meta = ocp.PyTreeCheckpointer().metadata(folder.absolute())
@@ -319,17 +276,14 @@ def _gather(position) -> list[Any]:
   return [json.loads(row.tobytes()) for row in rows]
 
 
-def _position(states, path):
-  """This process's part of the saved iterator positions."""
-  if len(states) == jax.process_count():
-    return states[jax.process_index()]
-  if all(state == states[0] for state in states):
-    return states[0]
-  raise ValueError(
-    f"checkpoint {path} was written by {len(states)} processes whose batch "
-    f"iterators differ; this run has {jax.process_count()}: restart with as "
-    "many, or start a new run from its parameters (config.init)"
-  )
+def _position(states):
+  """This process's part of the saved iterator positions.
+
+  Another number of processes starts from the first one's: an iterator's state
+  tells how many there were, and processes keep step but for bad records.
+  """
+  same = len(states) == jax.process_count()
+  return states[jax.process_index() if same else 0]
 
 
 def _first_line(error) -> str:

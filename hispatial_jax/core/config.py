@@ -102,9 +102,11 @@ class Watched(Mapping):
 
   def __getitem__(self, key):
     value = self._cfg[key]
-    if isinstance(value, ml_collections.ConfigDict) and len(value):
+    group = isinstance(value, ml_collections.ConfigDict)
+    if not (group and len(value)):
+      self._read.add(f"{self._at}{key}")
+    if group:
       return Watched(value, _read=self._read, _at=f"{self._at}{key}.")
-    self._read.add(f"{self._at}{key}")
     return value
 
   def __getattr__(self, key):

@@ -1,0 +1,96 @@
+"""When to stop: a loss that is not finite, SIGTERM, the time is up."""
+
+import collections
+import math
+import signal
+import time
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from hispatial_jax.core import checkpoint
+
+
+class Health:
+  """Stops a run whose loss or gradient is not finite.
+
+  Each step is looked at once the next one has been started, so that the
+  accelerator never waits for the host.
+  """
+
+  def __init__(self, run: checkpoint.Run):
+    self._run, self._pending = run, collections.deque()
+
+  def add(self, step, ids, out) -> None:
+    """Notes a step that was started and looks at the one before."""
+    self._pending.append((step, ids, (out["loss"], out["grad_norm"])))
+    while len(self._pending) > 1:
+      self._look(*self._pending.popleft())
+
+  def check(self) -> None:
+    """Looks at all steps, as must be done before their result is saved."""
+    while self._pending:
+      self._look(*self._pending.popleft())
+
+  def _look(self, step, ids, values):
+    loss, norm = (float(x) for x in jax.device_get(values))
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+      self._run.wait()
+      raise FloatingPointError(
+        f"loss is not finite at step {step}: loss {loss}, gradient norm "
+        f"{norm}; records of the batch (process {jax.process_index()}): "
+        f"{', '.join(map(str, ids))}; last checkpoint: step "
+        f"{self._run.latest() or 'none'} in {self._run.folder}"
+      )
+
+
+class Stopping:
+  """Whether to end before the last step: SIGTERM, or the time is up.
+
+  Attributes:
+    reason: "" or why.
+    hurry: whether to leave out the last evaluation.
+  """
+
+  def __init__(self, max_minutes: float, every: int):
+    """Args: minutes of this start, 0 for no limit; processes agree on the
+    time every so many steps."""
+    self._limit, self._every = 60 * max_minutes, every
+    self._begin, self._signal = time.monotonic(), False
+    self.reason, self.hurry = "", False
+
+  def __enter__(self):
+    # With several processes JAX's own service catches the signal and lets
+    # them agree on a step.
+    self._old = None
+    if jax.process_count() == 1:
+      self._old = signal.signal(signal.SIGTERM, self._note)
+    return self
+
+  def __exit__(self, *_):
+    if self._old is not None:
+      signal.signal(signal.SIGTERM, self._old)
+
+  def look(self, step: int) -> None:
+    """Sets reason and hurry."""
+    if self._terminated(step):
+      self.reason, self.hurry = "SIGTERM", True
+    elif self._limit and self._late(step):
+      self.reason = f"max_minutes={self._limit / 60:g} are over"
+
+  def _note(self, *_):
+    self._signal = True
+
+  def _terminated(self, step):
+    if jax.process_count() == 1:
+      return self._signal
+    return multihost_utils.reached_preemption_sync_point(step)
+
+  def _late(self, step):
+    late = time.monotonic() - self._begin > self._limit
+    if jax.process_count() == 1:
+      return late
+    if step % self._every:
+      return False
+    return bool(multihost_utils.process_allgather(np.array(late)).any())

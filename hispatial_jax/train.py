@@ -1,0 +1,357 @@
+"""Training, from config to checkpoint: the one loop.
+
+    python -m hispatial_jax.train --config configs/toy.py --workdir runs/toy
+    python -m hispatial_jax.train --config configs/toy.py:steps=100 \\
+      --workdir /tmp/x --config.optim.lr=3e-4
+
+The same command starts a run and resumes it, bit for bit, from its newest
+checkpoint. SIGTERM saves and exits 0. All variation comes by config.
+"""
+
+import argparse
+import contextlib
+import functools
+import importlib
+import os
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+from etils import epath
+
+from hispatial_jax.core import (
+  checkpoint,
+  guard,
+  mesh,
+  metrics,
+  optim,
+  tokenizer,
+)
+from hispatial_jax.core import config as config_lib
+from hispatial_jax.core import step as step_lib
+from hispatial_jax.data import pipeline
+from hispatial_jax.evaluators import predict_fns
+from hispatial_jax.models import hispatial
+from hispatial_jax.models import loss as loss_lib
+
+
+def train(cfg, workdir) -> dict[str, float]:
+  """Runs a config to its end, from where the work directory stands.
+
+  Args:
+    cfg: locked ConfigDict; configs/toy.py shows every key.
+    workdir: local path or gs:// URL.
+
+  Returns:
+    The last metrics written, {} if the run had already ended.
+
+  Raises:
+    ValueError: the config, or a checkpoint that does not fit it.
+    OSError: the work directory cannot be written.
+    FloatingPointError: the loss is not finite; names the batch's records.
+  """
+  plain, cfg = cfg, config_lib.Watched(cfg)
+  run = checkpoint.Run(workdir, keep=cfg.checkpoint.keep)
+  grid = mesh.make(data=cfg.mesh.data, fsdp=cfg.mesh.fsdp)
+  with contextlib.ExitStack() as stack:
+    stack.enter_context(contextlib.closing(run))
+    stack.enter_context(mesh.use(grid))
+
+    # ---- Words, model, optimizer: shapes only, nothing is allocated yet.
+    words = tokenizer.load(cfg.tokenizer)
+    model_cfg = model_config(cfg.model, words)
+    model = hispatial.Model(**model_cfg)
+    shapes = hispatial.param_shapes(model_cfg)
+    opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)
+    layout, abstract = lay_out(cfg.mesh, shapes, opt, grid)
+
+    # ---- Batches, and where everything starts: resume > load > random.
+    batches = pipeline.train_iterator(
+      cfg.data.plain(),
+      tokenizer=words,
+      batch_size=rows_here(cfg.batch_size),
+      process_index=jax.process_index(),
+      process_count=jax.process_count(),
+      seed=cfg.seed,
+    )
+    start = run.latest() or 0
+    source, seed = cfg.init, cfg.seed
+    if start:
+      params, moments, at = run.restore(start, **abstract)
+      batches.set_state(at)
+      count = jax.device_put(jnp.int32(start), layout["step"])
+      state = {"params": params, "opt": moments, "step": count}
+    else:
+      state = initial_state(source, seed, model_cfg, opt, layout)
+    report(describe(model_cfg, shapes, opt, grid, start, source))
+
+    # ---- What runs on the accelerator.
+    update = jax.jit(
+      step_lib.make(
+        loss_function(model, cfg.loss),
+        opt,
+        accumulate=cfg.optim.accumulate,
+        layout=opt.split(layout["params"])[0],
+      ),
+      donate_argnums=0,
+      out_shardings=(layout, None),
+    )
+    evals = build_evaluators(cfg.evals, model, words, grid)
+
+    # ---- Around it.
+    total, log_every = cfg.total_steps, cfg.log.every
+    save_every = cfg.checkpoint.every
+    writer = metrics.Writer(
+      workdir,
+      step=start,
+      tensorboard=cfg.log.tensorboard,
+      wandb=cfg.log.wandb,
+      config=plain.to_dict(),
+    )
+    stack.enter_context(contextlib.closing(writer))
+    clock = metrics.Clock(total, done=start, batch_size=cfg.batch_size)
+    stopping = stack.enter_context(guard.Stopping(cfg.max_minutes, log_every))
+    health = guard.Health(run)
+    cfg.check_all_read()
+    save_recipe(workdir, plain, model_cfg, words)
+    written = {}
+
+    # ---- The loop.
+    for step in range(start + 1, total + 1):
+      begin = time.monotonic()
+      batch = next(batches)
+      ids = batch.pop("ids")
+      clock.waited(time.monotonic() - begin)
+
+      state, out = update(state, mesh.put_batch(batch, grid))
+      health.add(step, ids, out)
+      clock.tick(step)
+      stopping.look(step)
+      last = step == total or stopping.reason
+
+      if step % log_every == 0 or last:
+        health.check()
+        written, speed = summary(out), clock.read()
+        report(metrics.progress(step, total, speed, written))
+        written = {f"train/{k}": v for k, v in written.items()}
+        writer.write(
+          step, written | {f"speed/{k}": v for k, v in speed.items()}
+        )
+      if step % save_every == 0 or last:
+        health.check()
+        run.save(step, state["params"], state["opt"], batches.get_state())
+      for name, (evaluator, every) in evals.items():
+        if (step % every == 0 or last) and not stopping.hurry:
+          begin = time.monotonic()
+          found = evaluate(name, evaluator, state["params"])
+          writer.write(step, found)
+          report(metrics.progress(step, total, {}, found))
+          clock.paused(time.monotonic() - begin)
+          written |= found
+      if stopping.reason and step < total:
+        report(
+          f"{stopping.reason}: saved step {step} of {total}; the same "
+          "command continues from here"
+        )
+        break
+  return written
+
+
+def model_config(cfg, words) -> dict:
+  """Arguments of hispatial.Model; vocab_size 0 means the tokenizer's.
+
+  Raises:
+    ValueError: the tokenizer has more words than the model's table.
+  """
+  out = cfg.plain().to_dict()
+  size = out["llm"]["vocab_size"] = out["llm"]["vocab_size"] or words.vocab_size
+  if size < words.vocab_size:
+    raise ValueError(
+      f"model.llm.vocab_size={size}, but the tokenizer has {words.vocab_size} "
+      "words: use the tokenizer that belongs to this model"
+    )
+  return out
+
+
+def rows_here(batch_size: int) -> int:
+  """This process's share of the global batch."""
+  if batch_size % jax.device_count():
+    raise ValueError(
+      f"batch_size={batch_size} must be a multiple of the "
+      f"{jax.device_count()} devices"
+    )
+  return batch_size // jax.process_count()
+
+
+def lay_out(cfg, shapes, opt, grid):
+  """Where params and optimizer state lie on the mesh.
+
+  Returns:
+    (shardings of the whole state, {"params", "opt_state"}: shapes with them).
+  """
+  spread = functools.partial(
+    mesh.shardings,
+    rules=[tuple(rule) for rule in cfg.rules],
+    grid=grid,
+    min_bytes=cfg.min_bytes,
+  )
+  params = spread(shapes)
+  state = jax.eval_shape(lambda p: step_lib.init(p, opt), shapes)
+  moments = mesh.state_shardings(state["opt"], opt.split(params)[0], grid)
+  count = mesh.named(mesh.REPLICATED, grid)
+
+  def put(x, s):
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s)
+
+  abstract = {
+    "params": jax.tree.map(put, shapes, params),
+    "opt_state": jax.tree.map(put, state["opt"], moments),
+  }
+  return {"params": params, "opt": moments, "step": count}, abstract
+
+
+def initial_state(source, seed, model_cfg, opt, layout):
+  """State of step 0, made in its shards.
+
+  Args:
+    source: "" for random, or a path in any format that weights/ reads.
+    seed: of the random parameters, which also fill what source leaves out.
+    model_cfg: arguments of hispatial.Model.
+    opt: the optimizer.
+    layout: shardings of the state.
+  """
+  model = hispatial.Model(**model_cfg)
+
+  def random_params():
+    batch = hispatial.example_batch(model_cfg)
+    return model.init(jax.random.key(seed), **batch)["params"]
+
+  params = jax.jit(random_params, out_shardings=layout["params"])()
+  begin = functools.partial(step_lib.init, opt=opt)
+  return jax.jit(begin, donate_argnums=0, out_shardings=layout)(params)
+
+
+def loss_function(model, cfg):
+  """The step.LossFn of a model.
+
+  Args:
+    model: hispatial.Model.
+    cfg: reduce ("tokens" or "examples") and max_tokens (logits at no more than
+      so many positions of a row; 0 for all).
+  """
+  reduce, most = cfg["reduce"], cfg["max_tokens"] or None
+
+  def loss_fn(params, batch):
+    loss, aux = loss_lib.next_token_loss(
+      model, params, batch, reduce=reduce, max_loss_tokens=most
+    )
+    tokens = jnp.sum(aux["mask"])
+    right = jnp.sum(aux["mask"] * aux["correct"].astype(jnp.float32))
+    rows = jnp.sum(jnp.any(aux["mask"] > 0, axis=1).astype(jnp.float32))
+    weight = tokens if reduce == "tokens" else rows
+    return loss, {"weight": weight, "tokens": tokens, "correct": right}
+
+  return loss_fn
+
+
+def summary(out) -> dict[str, float]:
+  """What the progress line and the curves show of a step."""
+  out = {name: float(x) for name, x in jax.device_get(out).items()}
+  return {
+    "loss": out["loss"],
+    "accuracy": out["correct"] / max(out["tokens"], 1.0),
+    "grad_norm": out["grad_norm"],
+    "lr": out["lr"],
+  }
+
+
+def build_evaluators(cfg, model, words, grid) -> dict:
+  """name -> (evaluator, every so many steps)."""
+  fns, out = predict_fns.make(model, grid), {}
+  for name in cfg:
+    options = cfg[name].plain().to_dict()
+    kind, every = options.pop("type"), options.pop("every")
+    module = importlib.import_module(f"hispatial_jax.evaluators.{kind}")
+    out[name] = module.Evaluator(fns, tokenizer=words, **options), every
+  return out
+
+
+def evaluate(name, evaluator, params) -> dict[str, float]:
+  """All numbers of one evaluator, under its name."""
+  return {f"{name}/{key}": value for key, value in evaluator.run(params)}
+
+
+def save_recipe(workdir, plain, model_cfg, words) -> None:
+  """Writes config.json (with the model's final sizes) and tokenizer.model."""
+  if jax.process_index() == 0:
+    checkpoint.save_config(workdir, {**plain.to_dict(), "model": model_cfg})
+    target = epath.Path(workdir) / checkpoint.TOKENIZER
+    words.save(os.fspath(target))
+
+
+def describe(model_cfg, shapes, opt, grid, start, source) -> str:
+  """What is trained, on what, from where."""
+
+  def sizes(part):
+    return sum(x.size for x in jax.tree.leaves(part))
+
+  trained, whole = sizes(opt.split(shapes)[0]), sizes(shapes)
+  origin = f"resumed at step {start}" if start else source or "random start"
+  return (
+    f"{whole:,} parameters, {trained:,} of them trained, in "
+    f"{model_cfg['dtype']}; {jax.device_count()} {jax.default_backend()} "
+    f"devices as {dict(grid.shape)}; {origin}"
+  )
+
+
+def report(line: str) -> None:
+  """Prints a line on process 0."""
+  if jax.process_index() == 0:
+    print(line, flush=True)
+
+
+def main(argv=None) -> int:
+  """Reads the command line; returns the exit status."""
+  flags, overrides = parse(sys.argv[1:] if argv is None else argv)
+  try:
+    if flags.coordinator:
+      jax.distributed.initialize(
+        flags.coordinator, flags.num_processes, flags.process_id
+      )
+    elif flags.distributed:
+      jax.distributed.initialize()
+    train(config_lib.load(flags.config, overrides), flags.workdir)
+  except (ValueError, OSError, ImportError, FloatingPointError) as error:
+    if flags.debug:
+      raise
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    return 1
+  return 0
+
+
+def parse(argv):
+  """(flags, ["key=value" of each --config.key=value])."""
+  parser = argparse.ArgumentParser(
+    prog="python -m hispatial_jax.train",
+    description="Starts a training run, or resumes it.",
+    epilog="--config.KEY=VALUE overrides one value of the config.",
+  )
+  add = parser.add_argument
+  add("--config", required=True, help="PATH.py or PATH.py:key=value,…")
+  add("--workdir", required=True, help="folder of the run")
+  add("--debug", action="store_true", help="show where an error comes from")
+  add("--distributed", action="store_true", help="several processes (a pod)")
+  add("--coordinator", help="HOST:PORT, where nothing tells it")
+  add("--num_processes", type=int)
+  add("--process_id", type=int)
+  flags, rest = parser.parse_known_args(argv)
+  start = "--config."
+  wrong = [arg for arg in rest if not (arg.startswith(start) and "=" in arg)]
+  if wrong:
+    parser.error(f"expected --config.KEY=VALUE, got {' '.join(wrong)}")
+  return flags, [arg.removeprefix(start) for arg in rest]
+
+
+if __name__ == "__main__":
+  sys.exit(main())
