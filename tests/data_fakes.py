@@ -21,6 +21,9 @@ class Source:
     names = {"train": range(self.train), "val": range(1000, 1000 + self.val)}
     return {k: [f"r{i:04d}" for i in v] for k, v in names.items() if len(v)}
 
+  def describe(self):
+    return {"source": "fake", **dataclasses.asdict(self)}
+
   def make(self, name):
     if name in self.broken:
       return record(name, self.size) | {"image": b"\xff\xd8\xff\xe0\x00\x10"}

@@ -10,6 +10,7 @@ and renames: a folder that has the dataset's name is whole.
 """
 
 import concurrent.futures
+import contextlib
 import functools
 import io
 import itertools
@@ -18,19 +19,25 @@ import logging
 import multiprocessing
 import pathlib
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import tensorflow_datasets as tfds
+from etils import epath
 
 from hispatial_jax.core import spec
-from hispatial_jax.data import records
+from hispatial_jax.data import records, sources
 
 _INFO = "dataset_info.json"
 _CHUNK = 256
+_LOG = logging.getLogger(__name__)
+_KEEP = tfds.GenerateMode.REUSE_DATASET_IF_EXISTS
+_OVERWRITE = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
 
 # Called in the process that runs Beam's default runner, after each record.
 _on_record: Callable[[], None] | None = None
+_pools: dict[int, concurrent.futures.ProcessPoolExecutor] = {}
 
 
 class Records(tfds.core.GeneratorBasedBuilder):
@@ -45,11 +52,19 @@ class Records(tfds.core.GeneratorBasedBuilder):
     super().__init__(**kwargs)
 
   def _info(self) -> tfds.core.DatasetInfo:
+    described = self._source.describe() if self._source else {}
     return tfds.core.DatasetInfo(
       builder=self,
       description="Pictures with metric depth and questions; see records.py.",
       features=features(),
+      metadata=tfds.core.MetadataDict(described),
     )
+
+  def _log_download_bytes(self):
+    """Says nothing: there is no download, and tools say what they write."""
+
+  def _log_download_done(self):
+    """Says nothing."""
 
   def _split_generators(self, dl_manager):
     return {
@@ -98,6 +113,7 @@ def build(
   *,
   workers: int = 1,
   skip_bad: bool = False,
+  overwrite: bool = False,
   beam_options=None,
   on_record: Callable[[], None] | None = None,
 ) -> dict[str, dict[str, float]]:
@@ -109,6 +125,7 @@ def build(
     workers: processes that make records beside the runner (each runner worker
       has its own). 1: in the runner itself.
     skip_bad: leave bad records out, with a warning each, instead of stopping.
+    overwrite: replace a dataset that is there, once the new one is whole.
     beam_options: apache_beam PipelineOptions; None: the direct runner.
     on_record: called after each record made (direct runner only), for progress.
 
@@ -120,11 +137,9 @@ def build(
     records.BadRecord: a record is bad (all bad ones of its chunk are named).
     OSError: no space left. Nothing half-written stays.
   """
-  place = pathlib.Path(directory) / "records" / str(Records.VERSION)
-  if (place / _INFO).exists():
-    raise FileExistsError(
-      f"{place} already holds a dataset; choose another place"
-    )
+  place = _place(directory)
+  if (place / _INFO).exists() and not overwrite:
+    raise FileExistsError(f"{place} already holds a dataset")
   _remove_leftovers(place)
   _check_space(source, directory)
   builder = Records(
@@ -134,18 +149,17 @@ def build(
     data_dir=str(directory),
     file_format="array_record",
   )
-  if beam_options is None:
-    beam_options = _direct_options()
-  config = tfds.download.DownloadConfig(beam_options=beam_options)
-  global _on_record
-  _on_record = on_record
-  try:
-    builder.download_and_prepare(download_config=config)
-  except Exception as error:
-    raise _explained(error, directory) from error
-  finally:
-    _on_record = None
-    _pool.cache_clear()
+  with _hook(on_record), tempfile.TemporaryDirectory() as nothing:
+    try:
+      builder.download_and_prepare(
+        download_dir=nothing,
+        download_config=tfds.download.DownloadConfig(
+          beam_options=beam_options or _direct_options(),
+          download_mode=_OVERWRITE if overwrite else _KEEP,
+        ),
+      )
+    except Exception as error:
+      raise _explained(error, directory) from error
   return {
     name: {
       "records": builder.info.splits[name].num_examples,
@@ -154,6 +168,14 @@ def build(
     }
     for name, ids in source.splits.items()
   }
+
+
+def description(directory: str) -> dict | None:
+  """What source.describe() said of the dataset there; None without one."""
+  place = _place(directory)
+  if not (place / _INFO).exists():
+    return None
+  return dict(tfds.builder_from_directory(str(place)).info.metadata or {})
 
 
 def open_split(directory: str, split: str):
@@ -184,9 +206,25 @@ def open_split(directory: str, split: str):
   )
 
 
-def _find(directory) -> pathlib.Path:
-  from etils import epath
+def _place(directory) -> epath.Path:
+  return epath.Path(directory) / "records" / str(Records.VERSION)
 
+
+@contextlib.contextmanager
+def _hook(on_record):
+  """Sets what is called after each record; ends the processes at the end."""
+  global _on_record
+  _on_record = on_record
+  try:
+    yield
+  finally:
+    _on_record = None
+    for pool in _pools.values():
+      pool.shutdown()
+    _pools.clear()
+
+
+def _find(directory) -> epath.Path:
   root = epath.Path(directory)
   for pattern in (_INFO, f"records/*/{_INFO}", f"*/*/{_INFO}"):
     found = sorted(root.glob(pattern)) if root.exists() else []
@@ -208,7 +246,7 @@ def _make_chunk(
   source, workers: int, skip_bad: bool, ids: list[str]
 ) -> Iterator[tuple[str, dict]]:
   """Makes the records of a chunk, in `workers` processes."""
-  make = functools.partial(_make, source)
+  make = functools.partial(sources.make_encoded, source)
   if workers > 1:
     made: Iterable = _pool(workers).map(make, ids, chunksize=4)
   else:
@@ -219,7 +257,7 @@ def _make_chunk(
       _on_record()
     if problem:
       bad.append(problem)
-      logging.warning("bad record: %s", problem)
+      _LOG.warning("bad record: %s", problem)
     else:
       pictures = {k: io.BytesIO(columns[k]) for k in ("image", "depth")}
       yield name, {**columns, **pictures}
@@ -227,19 +265,12 @@ def _make_chunk(
     raise records.BadRecord("build", "\n".join(bad))
 
 
-def _make(source, name: str) -> tuple[str, dict | None, str]:
-  try:
-    return name, records.encode(source.make(name)), ""
-  except (ValueError, OSError, KeyError) as error:
-    text = str(error) or type(error).__name__
-    return name, None, text if name in text else f"record {name!r}: {text}"
-
-
-@functools.lru_cache(maxsize=1)
 def _pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
-  return concurrent.futures.ProcessPoolExecutor(
-    workers, mp_context=multiprocessing.get_context("spawn")
-  )
+  if workers not in _pools:
+    _pools[workers] = concurrent.futures.ProcessPoolExecutor(
+      workers, mp_context=multiprocessing.get_context("spawn")
+    )
+  return _pools[workers]
 
 
 def _check_space(source, directory) -> None:
@@ -250,7 +281,7 @@ def _check_space(source, directory) -> None:
     raise ValueError("the source has no records")
   if "://" in str(directory):
     return
-  _, columns, problem = _make(source, first)
+  _, columns, problem = sources.make_encoded(source, first)
   if problem:
     return
   size = sum(len(columns[k]) for k in ("image", "depth", "objects"))
@@ -265,10 +296,10 @@ def _check_space(source, directory) -> None:
     )
 
 
-def _remove_leftovers(place: pathlib.Path) -> None:
+def _remove_leftovers(place: epath.Path) -> None:
   """What a killed build left: TFDS writes into incomplete.* beside."""
   for left in place.parent.glob("incomplete.*"):
-    shutil.rmtree(left, ignore_errors=True)
+    left.rmtree(missing_ok=True)
 
 
 def _explained(error: Exception, directory) -> Exception:

@@ -2,11 +2,13 @@
 
   splits: dict of split name -> sequence of ids, and
   make(id) -> record (see data/records.py); pure: the same id, the same record.
+  describe() -> JSON-able dict of all that the records depend on.
 
 It must pickle small: Beam sends it to the workers, which make the records.
 """
 
 import dataclasses
+import hashlib
 import json
 import pathlib
 from collections.abc import Sequence
@@ -14,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from hispatial_jax.data import records
 from hispatial_jax.pp import codec
 
 _PER_SEED = 1_000_000
@@ -60,6 +63,10 @@ class ToyWorld:
       for split, (start, count) in starts.items()
       if count
     }
+
+  def describe(self) -> dict[str, Any]:
+    """The settings."""
+    return {"source": "toyworld", **dataclasses.asdict(self)}
 
   def make(self, name: str) -> dict[str, Any]:
     """Renders a scene."""
@@ -113,6 +120,11 @@ class Folders:
     self.splits.setdefault(item.get("split", "train"), []).append(name)
     return ""
 
+  def describe(self) -> dict[str, Any]:
+    """The file, by its content."""
+    digest = hashlib.sha256(self._path.read_bytes()).hexdigest()
+    return {"source": "jsonl", "file": self._path.name, "sha256": digest}
+
   def make(self, name: str) -> dict[str, Any]:
     """Reads the files of a record.
 
@@ -149,3 +161,15 @@ class Folders:
     if "depth_scale" not in item:
       raise ValueError(f"{path.name} needs depth_scale, or near and far")
     return codes.astype(np.float32) * np.float32(item["depth_scale"])
+
+
+def make_encoded(source, name: str) -> tuple[str, dict[str, Any] | None, str]:
+  """Makes a record and encodes it: (id, stored columns, "") or what is wrong.
+
+  Runs in worker processes, so that pictures are compressed there too.
+  """
+  try:
+    return name, records.encode(source.make(name)), ""
+  except (ValueError, OSError, KeyError) as error:
+    text = str(error) or type(error).__name__
+    return name, None, text if name in text else f"record {name!r}: {text}"

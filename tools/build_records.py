@@ -1,0 +1,131 @@
+"""Makes records (TFDS, ArrayRecord) of the toy world or of your own pictures.
+
+  python tools/build_records.py toyworld --out data/toy --train 2000 --val 200
+  python tools/build_records.py jsonl my/pictures.jsonl --out data/mine
+
+The dataset appears in OUT/records/1.0.0 once it is whole. The same command
+again finds it there and does nothing; other settings need --overwrite.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import time
+
+
+def main(argv=None) -> int:
+  """Returns the exit code: 0, or 1 after one line of error."""
+  args = _parse(argv)
+  logging.basicConfig(level=logging.ERROR, format="%(message)s")
+  try:
+    source = _source(args)
+    _build(args, source)
+    if args.tokenizer:
+      _train_tokenizer(args.tokenizer, args.vocab)
+  except (ValueError, OSError) as error:
+    print(f"error: {error}", file=sys.stderr)
+    return 1
+  return 0
+
+
+def _parse(argv):
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+  toy = kinds.add_parser("toyworld", help="rendered rooms and tabletops")
+  toy.add_argument("--train", type=int, default=2000, help="scenes (2000)")
+  toy.add_argument("--val", type=int, default=200, help="scenes (200)")
+  toy.add_argument("--size", type=int, default=112, help="pixels (112)")
+  toy.add_argument("--seed", type=int, default=0, help="0..98 (0)")
+  toy.add_argument(
+    "--scene", choices=["room", "tabletop"], help="only one kind"
+  )
+  own = kinds.add_parser("jsonl", help="your own pictures")
+  own.add_argument("file", help="one JSON object a line: data/sources.py says")
+  for kind in (toy, own):
+    kind.add_argument("--out", required=True, help="folder of the dataset")
+    kind.add_argument(
+      "--workers",
+      type=int,
+      default=os.cpu_count(),
+      help="processes (all cores)",
+    )
+    kind.add_argument("--overwrite", action="store_true", help="replace it")
+    kind.add_argument(
+      "--skip-bad", action="store_true", help="leave bad records out"
+    )
+    kind.add_argument("--tokenizer", help="also train a small one: FILE.model")
+    kind.add_argument("--vocab", type=int, default=512, help="its pieces (512)")
+  return parser.parse_args(argv)
+
+
+def _source(args):
+  from hispatial_jax.data import sources
+
+  if args.kind == "toyworld":
+    return sources.ToyWorld(
+      train=args.train,
+      val=args.val,
+      size=args.size,
+      seed=args.seed,
+      kind=args.scene,
+    )
+  return sources.Folders(args.file)
+
+
+def _build(args, source) -> None:
+  import tensorflow_datasets as tfds
+  import tqdm
+
+  from hispatial_jax.data import builder
+
+  tfds.disable_progress_bar()
+  there = builder.description(args.out)
+  if there is not None and not args.overwrite:
+    if there == source.describe():
+      print(f"{args.out} already holds these records: nothing to do")
+      return
+    raise FileExistsError(
+      f"{args.out} holds records of other settings ({there}); choose another"
+      " --out, or --overwrite"
+    )
+  wanted = {split: len(ids) for split, ids in source.splits.items()}
+  text = ", ".join(f"{count} {split}" for split, count in wanted.items())
+  print(f"making {text} records in {args.out} with {args.workers} processes")
+  begin = time.monotonic()
+  with tqdm.tqdm(
+    total=sum(wanted.values()), unit=" records", mininterval=2, leave=False
+  ) as bar:
+    found = builder.build(
+      source,
+      args.out,
+      workers=args.workers,
+      skip_bad=args.skip_bad,
+      overwrite=args.overwrite,
+      on_record=bar.update,
+    )
+  _summary(found, time.monotonic() - begin)
+
+
+def _summary(found, seconds: float) -> None:
+  total = sum(split["records"] for split in found.values())
+  for name, split in found.items():
+    size = split["bytes"] / max(split["records"], 1) / 1e3
+    left_out = split["wanted"] - split["records"]
+    note = f", {left_out} bad ones left out" if left_out else ""
+    print(f"  {name}: {split['records']} records of {size:.1f} kB{note}")
+  print(f"  {seconds:.1f} s, {total / seconds:.1f} records/s")
+
+
+def _train_tokenizer(path: str, vocab: int) -> None:
+  from hispatial_jax.core import tokenizer
+  from hispatial_jax.qa import say
+
+  words = tokenizer.train_small(say.all_texts(), vocab_size=vocab, path=path)
+  print(f"  tokenizer of {words.vocab_size} tokens in {path}")
+
+
+if __name__ == "__main__":
+  sys.exit(main())
