@@ -2,7 +2,7 @@
 
     evaluator = by_level.Evaluator(
       predict_fns, tokenizer=words, constants=constants, batch_size=64,
-      data={...}, pp="...",
+      dir="...", split="val", pp="...",
     )
     figures = dict(evaluator.run(params))
     evaluator.rows        # every answer with its verdict: predictions.jsonl
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from hispatial_jax.benchmarks import by_level
+from hispatial_jax.data import pipeline
 from hispatial_jax.evaluators import rows
 
 
@@ -31,7 +32,10 @@ class Evaluator:
     batch_size: questions of a batch, over all processes.
     max_new_tokens: longest answer; one that is cut has `ended` False.
     max_batches: stop there, for a subset in the loop; 0 for all.
-    constants: of `benchmarks.by_level.constant_answers`.
+    constants: of `benchmarks.by_level.constant_answers`; a function that
+      gives them is called once, when they are first needed.
+    constant_split: split of the same data that they are taken from, when they
+      are not given; "" for none.
     on_batch: called with the number of this process's questions done.
     batches: () -> iterable of eval batches, instead of `**data`, one question
       a row; every process must give the same number.
@@ -46,7 +50,8 @@ class Evaluator:
     batch_size: int = 32,
     max_new_tokens: int = 32,
     max_batches: int = 0,
-    constants: dict | None = None,
+    constants: dict | Callable | None = None,
+    constant_split: str = "",
     on_batch: Callable | None = None,
     batches: Callable | None = None,
     **data,
@@ -56,8 +61,12 @@ class Evaluator:
     )
     self._tokenizer, self._most = tokenizer, max_batches
     self._constants, self._on_batch = constants or {}, on_batch
+    if constant_split and constants is None:
+      self._constants = functools.partial(
+        train_constants, data, tokenizer=tokenizer, split=constant_split
+      )
     self._batches = batches or rows.batches(
-      data, tokenizer=tokenizer, batch_size=batch_size
+      data, tokenizer=tokenizer, batch_size=batch_size, mode="generate"
     )
     self.rows: list[dict] = []
     self.table: dict = {}
@@ -65,21 +74,23 @@ class Evaluator:
   def answers(self, params) -> Iterator[dict]:
     """Yields this process's rows of `benchmarks.by_level.row`, as they come."""
     done = 0
+    if callable(self._constants):
+      self._constants = self._constants()
     for i, batch in enumerate(self._batches()):
       if i == (self._most or None):
         break
       arrays, infos = rows.split(batch)
       prompt = rows.prompts(arrays, rows.bucket(arrays))
       out = self._generate(params, prompt)
-      for tokens, logp, info in zip(
-        out["tokens"], out["logp"], infos, strict=True
-      ):
-        if info is None:
+      found = zip(out["tokens"], out["logp"], infos, strict=True)
+      for tokens, logp, questions in found:
+        if not questions:
           continue
+        (info,) = questions
         text = self._tokenizer.decode([int(t) for t in tokens])
         total = float(np.asarray(logp, np.float64).sum())
         ended = bool((tokens == 0).any() or tokens[-1] == 1)
-        more = {"id": info.get("id"), "logp": total, "ended": ended}
+        more = {"id": info["id"], "logp": total, "ended": ended}
         yield by_level.row(info, text, self._constants, **more)
         done += 1
       if self._on_batch:
@@ -97,6 +108,27 @@ class Evaluator:
     self.rows = rows.gather(list(self.answers(params)))
     self.table = by_level.table(self.rows)
     yield from figures(self.table)
+
+
+def train_constants(
+  data: dict, *, tokenizer, split: str = "train", num_records: int = 1000
+) -> dict:
+  """The best constant answers of a training split, with its own questions.
+
+  Every process reads the same records, so all have the same constants.
+
+  Args:
+    data: what `pipeline.eval_batches` reads.
+    tokenizer: of the model.
+    split, num_records: which records, from the first one on.
+  """
+  data = {**data, "split": split, "num_records": num_records}
+  found = pipeline.eval_batches(
+    data, tokenizer=tokenizer, batch_size=64, mode="generate"
+  )
+  return by_level.constant_answers(
+    [info for batch in found for info in batch["qa"] if info is not None]
+  )
 
 
 def figures(table: dict) -> Iterator[tuple[str, float]]:

@@ -1,14 +1,13 @@
 """Held-out teacher-forced loss and token accuracy, by level.
 
     evaluator = qa_loss.Evaluator(
-      predict_fns, tokenizer=words, batch_size=64, data={...}, pp="..."
+      predict_fns, tokenizer=words, batch_size=64, dir="...", pp="..."
     )
     dict(evaluator.run(params))   # {"loss": ..., "token_accuracy": ..., ...}
 
 Sums are taken in float64 over the unpadded rows of all processes.
 """
 
-import collections
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -45,7 +44,7 @@ class Evaluator:
   ):
     self._loss, self._most = predict_fns["loss"], max_batches
     self._batches = batches or rows.batches(
-      data, tokenizer=tokenizer, batch_size=batch_size
+      data, tokenizer=tokenizer, batch_size=batch_size, mode="loss"
     )
 
   def run(self, params) -> Iterator[tuple[str, float]]:
@@ -55,23 +54,26 @@ class Evaluator:
       ValueError: no question was seen.
     """
     nll = np.zeros(_LEVELS, np.float64)
-    counts = collections.defaultdict(lambda: np.zeros(_LEVELS, np.int64))
+    counts = {
+      name: np.zeros(_LEVELS, np.int64) for name in ("tokens", "correct", "n")
+    }
     for i, batch in enumerate(self._batches()):
       if i == (self._most or None):
         break
       arrays, infos = rows.split(batch)
       aux = self._loss(params, arrays)
-      used = aux["mask"] > 0
-      for row, info in enumerate(infos):
-        if info is None:
-          continue
-        at, here = info["level"], used[row]
-        nll[at] += aux["nll"][row].astype(np.float64)[here].sum()
-        counts["tokens"][at] += here.sum()
-        counts["correct"][at] += aux["correct"][row][here].sum()
-        counts["n"][at] += 1
+      for row, questions in enumerate(infos):
+        for number, info in enumerate(questions, 1):
+          here = aux["mask"][row] > 0
+          if "segments" in arrays:
+            here &= arrays["segments"][row, 1:] == number
+          at = info["level"]
+          nll[at] += aux["nll"][row].astype(np.float64)[here].sum()
+          counts["tokens"][at] += here.sum()
+          counts["correct"][at] += aux["correct"][row][here].sum()
+          counts["n"][at] += 1
     total = mesh.global_sum({"nll": nll, **counts})
-    if not counts or total["n"].sum() == 0:
+    if total["n"].sum() == 0:
       raise ValueError("the evaluation's batches held no question")
     tokens = total["tokens"]
     yield "loss", float(total["nll"].sum() / tokens.sum())

@@ -5,49 +5,37 @@ import json
 from collections.abc import Callable
 
 import jax
-import ml_collections
 import numpy as np
 from jax.experimental import multihost_utils
 
 from hispatial_jax.data import pipeline
 
-NOT_ARRAYS = ("qa", "ids")
+NOT_ARRAYS = ("qa", "ids", "index")
 
 
 def split(batch: dict) -> tuple[dict, list]:
-  """A batch of the pipeline -> (arrays, per row its QA dict or None).
+  """A batch of `pipeline.eval_batches` -> (arrays, infos).
 
-  `qa` holds one QA-like dict a row, in row order; padding at the end may lack
-  one. Rows whose `_mask` is False give None. `ids`, one a row, is put into
-  the QA dicts that have no "id".
-
-  Raises:
-    ValueError: fewer QA dicts than real rows.
+  Infos hold for each row its list of questions, one unless packed, each with
+  the record's "id"; an empty list for padding.
   """
   arrays = {k: v for k, v in batch.items() if k not in NOT_ARRAYS}
-  real = np.asarray(arrays["_mask"], bool)
-  infos, ids = list(batch["qa"]), list(batch.get("ids", ()))
-  if len(infos) < real.sum() or not real[: real.sum()].all():
-    raise ValueError(
-      f"batch of {real.sum()} real rows with {len(infos)} qa dicts: expected "
-      "one a row, and padding only at the end"
-    )
-  out = []
-  for i, used in enumerate(real):
-    info = infos[i] if used else None
-    if info is not None and "id" not in info and i < len(ids):
-      info = {**info, "id": ids[i]}
-    out.append(info)
-  return arrays, out
+  infos = []
+  for row, used in enumerate(np.asarray(arrays["_mask"], bool)):
+    found = batch["qa"][row] if used else []
+    found = found if isinstance(found, list) else [found]
+    infos.append([{"id": batch["ids"][row], **info} for info in found])
+  return arrays, infos
 
 
-def batches(data: dict, *, tokenizer, batch_size: int) -> Callable:
+def batches(data: dict, *, tokenizer, batch_size: int, mode: str) -> Callable:
   """() -> iterable of this process's share of the pipeline's eval batches.
 
   Args:
     data: what `pipeline.eval_batches` reads: the records, split, pp, seed.
     tokenizer: of the model.
     batch_size: of all processes together.
+    mode: "loss" or "generate".
 
   Raises:
     ValueError: the processes do not divide batch_size.
@@ -57,11 +45,12 @@ def batches(data: dict, *, tokenizer, batch_size: int) -> Callable:
     raise ValueError(f"batch_size={batch_size} is no multiple of {hosts} hosts")
   return functools.partial(
     pipeline.eval_batches,
-    ml_collections.ConfigDict(data),
+    data,
     tokenizer=tokenizer,
     batch_size=batch_size // hosts,
     process_index=jax.process_index(),
     process_count=hosts,
+    mode=mode,
   )
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from etils import epath
 
+from hispatial_jax.core import geometry
 from hispatial_jax.pp import codec
 
 
@@ -85,14 +86,15 @@ def check_depth(depth_m, intrinsics, size: tuple[int, int]):
   if depth_m is None or intrinsics is None:
     have, lack = ("depth", "intrinsics")[:: 1 if intrinsics is None else -1]
     raise ValueError(f"{have} without {lack}: give both, or neither")
-  depth = codec.check_depth(depth_m)
+  geometry.check_depth(depth_m)
+  depth = np.asarray(depth_m, np.float32)
   codec.check_sizes(depth.shape, size)
   if not (np.isfinite(depth) & (depth > 0)).any():
     raise ValueError(
       f"depth holds no known value: all {depth.size} are 0, NaN or inf"
     )
   matrix = np.asarray(intrinsics, np.float32)
-  codec.check_intrinsics(matrix)
+  geometry.check_intrinsics(matrix)
   return depth, matrix
 
 
@@ -139,7 +141,7 @@ def intrinsics(camera: dict, name: str):
     )
   try:
     matrix = np.array(numbers, np.float32)
-    codec.check_intrinsics(matrix)
+    geometry.check_intrinsics(matrix)
   except (TypeError, ValueError) as error:
     raise ValueError(f"{name}: {error}") from None
   return matrix
