@@ -7,16 +7,10 @@ Environment: KILL_AT (step whose batch ends the process with SIGKILL), TERM_AT
 """
 
 import os
-import pathlib
 import signal
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
-
-import jax
 import numpy as np
-
-jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 from hispatial_jax import train
 from hispatial_jax.data import pipeline

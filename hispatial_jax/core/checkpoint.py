@@ -167,15 +167,16 @@ def load_params(path, *, shardings=None):
     if shardings is not None:
       params = jax.tree.map(jax.device_put, params, shardings)
     return params
-  folder = step_folder(path) / "params"
+  folder = step_folder(path)
   saved = _saved(folder)
   if shardings is None:
     args = {k: ocp.RestoreArgs(restore_type=np.ndarray) for k in saved}
   else:
     layout = tree.flatten(shardings)
     args = {k: ocp.ArrayRestoreArgs(sharding=layout[k]) for k in saved}
-  reader = ocp.PyTreeCheckpointer()
-  return reader.restore(folder.absolute(), restore_args=tree.unflatten(args))
+  wanted = ocp.args.PyTreeRestore(restore_args=tree.unflatten(args))
+  got = _reader().restore(folder.absolute(), ocp.args.Composite(params=wanted))
+  return got["params"]
 
 
 def step_folder(path) -> epath.Path:
@@ -189,7 +190,11 @@ def step_folder(path) -> epath.Path:
     return path
   for folder in (path / CHECKPOINTS, path):
     if folder.is_dir():
-      steps = [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
+      steps = [
+        int(p.name)
+        for p in folder.iterdir()
+        if p.name.isdigit() and ocp.utils.is_checkpoint_finalized(p)
+      ]
       if steps:
         return folder / str(max(steps))
   raise FileNotFoundError(
@@ -204,7 +209,7 @@ def check_names(step_dir, params) -> None:
   Raises:
     ValueError: listing every missing, surplus or wrong-shaped parameter.
   """
-  saved = tree.unflatten(_saved(epath.Path(step_dir) / "params"))
+  saved = tree.unflatten(_saved(epath.Path(step_dir)))
   try:
     tree.merge(params, saved)
   except ValueError as error:
@@ -249,10 +254,20 @@ def load_config(path) -> dict[str, Any]:
   raise FileNotFoundError(f"no {CONFIG} in {path} or the two folders above it")
 
 
-def _saved(folder):
-  """Flat dict name -> metadata (shape, dtype) of a saved tree of params."""
-  meta = ocp.PyTreeCheckpointer().metadata(folder.absolute())
-  return tree.flatten(meta.item_metadata.tree)
+def _reader():
+  """Reads the params of a step's folder."""
+  handler = ocp.CompositeCheckpointHandler(
+    params=ocp.PyTreeCheckpointHandler(),
+    opt=ocp.PyTreeCheckpointHandler(),
+    iterator=ocp.JsonCheckpointHandler(),
+  )
+  return ocp.Checkpointer(handler)
+
+
+def _saved(step_dir):
+  """Flat dict name -> metadata (shape, dtype) of the params of a step."""
+  meta = _reader().metadata(step_dir.absolute()).item_metadata["params"]
+  return tree.flatten(meta.tree)
 
 
 def _into(shapes):
