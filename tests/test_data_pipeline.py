@@ -1,0 +1,303 @@
+"""Batches: the same everywhere, resumed exactly, honest about bad records."""
+
+import collections
+import json
+import pathlib
+
+import data_fakes
+import numpy as np
+import pytest
+
+from hispatial_jax.data import builder, pipeline, reader
+
+_WORDS = data_fakes.Tokenizer()
+_PP = "decode|points(28)|resize(28)|jitter(0.2)|stored_qa(2)|pack(64)"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("built")
+  builder.build(data_fakes.Source(train=13, val=5), folder)
+  return str(folder)
+
+
+def _train(folder, batch_size=4, **kwargs):
+  cfg = {"dir": folder, "pp": _PP, **kwargs.pop("cfg", {})}
+  kwargs = {"tokenizer": _WORDS, "seed": 7, **kwargs}
+  return pipeline.train_iterator(cfg, batch_size=batch_size, **kwargs)
+
+
+def _same(one, two):
+  assert one.keys() == two.keys()
+  for key in one:
+    np.testing.assert_array_equal(one[key], two[key], err_msg=key)
+
+
+def test_a_training_batch(built):
+  batch = next(_train(built))
+  shapes = {k: v.shape for k, v in batch.items() if k != "ids"}
+  row = (4, 64)
+  assert shapes == {
+    "image": (4, 28, 28, 3),
+    "points": (4, 28, 28, 4),
+    "text": row,
+    "mask_ar": row,
+    "mask_loss": row,
+    "mask_input": row,
+    "segments": row,
+    "_mask": (4,),
+  }
+  assert batch["image"].dtype == batch["points"].dtype == np.float32
+  assert np.abs(batch["image"]).max() <= 1
+  assert batch["_mask"].all()
+  assert len(batch["ids"]) == 4
+
+
+def test_an_epoch_is_every_record_once_in_another_order(built):
+  batches = _train(built, batch_size=13)
+  first, second = next(batches)["ids"], next(batches)["ids"]
+  assert sorted(first) == sorted(second) == [f"r{i:04d}" for i in range(13)]
+  assert first != second
+
+
+def test_processes_share_an_epoch_disjointly(built):
+  parts = [
+    _train(built, 13, process_index=i, process_count=3) for i in range(3)
+  ]
+  # Three epochs over three processes: each record three times in all.
+  ids = [name for part in parts for name in next(part)["ids"]]
+  assert set(collections.Counter(ids).values()) == {3}
+  first = [name for part in parts for name in next(part)["ids"][:4]]
+  assert len(set(first)) == 12
+
+
+def test_threads_and_cache_change_nothing(built):
+  plain = _train(built, cfg={"num_threads": 0, "cache_mb": 0})
+  quick = _train(built, cfg={"num_threads": 3, "cache_mb": 64})
+  for _ in range(8):
+    _same(next(plain), next(quick))
+
+
+def test_the_draw_depends_on_record_epoch_and_seed_only(built):
+  whole = _train(built, 13)
+  half = _train(built, 13, process_index=1, process_count=2)
+  rows = {}
+  for epoch in range(2):
+    batch = next(whole)
+    for i, name in enumerate(batch["ids"]):
+      rows[epoch, name] = batch["text"][i], batch["image"][i]
+  batch = next(half)
+  for i, name in enumerate(batch["ids"]):
+    text, image = rows[i * 2 // 12 and int(i * 2 + 1 >= 13), name]
+    np.testing.assert_array_equal(batch["text"][i], text)
+    np.testing.assert_array_equal(batch["image"][i], image)
+  assert any((rows[0, n][0] != rows[1, n][0]).any() for e, n in rows if e == 0)
+  other = next(_train(built, 13, seed=8))
+  at = {name: i for i, name in enumerate(other["ids"])}
+  assert any(
+    (rows[0, n][0] != other["text"][at[n]]).any() for e, n in rows if e == 0
+  )
+
+
+@pytest.mark.parametrize("after", [0, 1, 5])
+def test_resume_is_exact(built, after):
+  straight = _train(built)
+  for _ in range(after):
+    next(straight)
+  state = json.loads(json.dumps(straight.get_state()))
+  resumed = _train(built)
+  next(resumed)
+  resumed.set_state(state)
+  for _ in range(6):
+    _same(next(straight), next(resumed))
+  assert straight.get_state() == resumed.get_state()
+
+
+def test_resume_with_another_number_of_processes(built):
+  straight = _train(built, 4)
+  next(straight)
+  state = straight.get_state()
+  want = next(straight)["ids"]
+  halves = [
+    _train(built, 2, process_index=i, process_count=2) for i in range(2)
+  ]
+  got = []
+  for half in halves:
+    half.set_state(state)
+    got.append(next(half)["ids"])
+  assert [got[0][0], got[1][0], got[0][1], got[1][1]] == want
+
+
+def test_mixture_by_weight(built, tmp_path):
+  other = data_fakes.Source(train=900, val=0, size=8)
+  builder.build(other, tmp_path)
+  batches = pipeline.train_iterator(
+    {
+      "mixture": {
+        "a": {"dir": built, "weight": 3.0, "split": "val"},
+        "b": {"dir": str(tmp_path), "weight": 1.0},
+      },
+      "pp": "decode|resize(8)|stored_qa(1)|tokenize(64)",
+    },
+    tokenizer=_WORDS,
+    batch_size=80,
+  )
+  ids = next(batches)["ids"]
+  assert sum(name >= "r1000" for name in ids) == 60
+
+
+def _break(built, tmp_path, names):
+  """A copy of the records with broken pictures."""
+
+  class Broken(data_fakes.Source):
+    pass
+
+  source = data_fakes.Source(train=13, val=0)
+  kept = builder.sources.make_encoded
+
+  def make(source, name):
+    name, columns, problem = kept(source, name)
+    if name in names:
+      columns["image"] = columns["image"][:50]
+    return name, columns, problem
+
+  builder.sources.make_encoded = make
+  try:
+    builder.build(source, tmp_path)
+  finally:
+    builder.sources.make_encoded = kept
+  return str(tmp_path)
+
+
+def test_corrupt_records_are_counted_and_skipped(built, tmp_path):
+  folder = _break(built, tmp_path, {"r0004"})
+  batches = _train(folder, 12, cfg={"max_bad_share": 0.1})
+  first = next(batches)["ids"]
+  assert sorted(first) == [f"r{i:04d}" for i in range(13) if i != 4]
+  next(batches)
+  assert batches.tally.bad == {"truncated": 2}
+  assert batches.get_state()["tally"]["bad"] == {"truncated": 2}
+
+
+def test_past_the_share_the_run_stops(built, tmp_path):
+  folder = _break(built, tmp_path, {"r0004", "r0007"})
+  batches = _train(folder, 4, cfg={"max_bad_share": 0.1})
+  message = r"(?s)truncated: 2.*'r0004'"
+  with pytest.raises(reader.TooManyBadRecords, match=message):
+    collections.deque(batches, maxlen=0)
+  rows = pipeline.eval_batches(
+    {"dir": folder, "split": "train", "pp": _PP},
+    tokenizer=_WORDS,
+    batch_size=4,
+  )
+  with pytest.raises(reader.TooManyBadRecords, match="max_bad_share"):
+    list(rows)
+
+
+def test_a_damaged_file_is_an_unreadable_record(built, tmp_path):
+  builder.build(data_fakes.Source(train=13, val=0), tmp_path)
+  (shard,) = pathlib.Path(tmp_path).rglob("*.array_record*")
+  data = bytearray(shard.read_bytes())
+  at = data.rindex(b"JFIF")
+  data[at : at + 40] = b"\xaa" * 40
+  shard.write_bytes(data)
+  batches = _train(str(tmp_path), 4, cfg={"max_bad_share": 0.5})
+  for _ in range(4):
+    next(batches)
+  assert set(batches.tally.bad) == {"unreadable"}
+
+
+def _rows(folder, **kwargs):
+  cfg = {"dir": folder, "split": "val", "pp": _PP}
+  cfg.update(kwargs.pop("cfg", {}))
+  kwargs = {"tokenizer": _WORDS, "batch_size": 4, **kwargs}
+  return pipeline.eval_batches(cfg, **kwargs)
+
+
+def test_eval_rows_to_decode(built):
+  batches = list(_rows(built, mode="generate", prompt_length=32))
+  assert [b["_mask"].sum() for b in batches] == [4, 4, 2]
+  for batch in batches:
+    assert batch["text"].shape == (4, 32)
+    assert not batch["mask_loss"].any()
+    assert "segments" not in batch
+    for row in range(int(batch["_mask"].sum())):
+      text = batch["text"][row][batch["mask_input"][row] == 1]
+      assert text[0] == _WORDS.bos_id
+      assert text[-1] == _WORDS.newline_id
+      assert _WORDS.decode(text) == batch["qa"][row]["question"]
+      assert batch["ids"][row] in batch["qa"][row]["question"]
+  assert batches[-1]["qa"][2:] == batches[-1]["ids"][2:] == [None, None]
+  assert {b["index"][0] for b in batches} == {0, 2, 4}
+
+
+def test_eval_is_the_same_every_time(built):
+  rows = _rows(built)
+  for one, two in zip(rows, rows, strict=True):
+    _same(
+      {k: v for k, v in one.items() if k != "qa"},
+      {k: v for k, v in two.items() if k != "qa"},
+    )
+    assert one["qa"] == two["qa"]
+
+
+def test_eval_of_packed_rows_says_the_questions_by_segment(built):
+  batch = next(iter(_rows(built)))
+  assert [len(qa) for qa in batch["qa"]] == [2] * 4
+  assert batch["segments"].max() == 2
+
+
+def test_eval_shares_the_questions_among_processes(built):
+  def asked(batches):
+    return [
+      (name, qa["question"])
+      for batch in batches
+      for name, qa in zip(batch["ids"], batch["qa"], strict=True)
+      if qa
+    ]
+
+  kwargs = {"mode": "generate", "batch_size": 3}
+  parts = [
+    list(_rows(built, process_index=i, process_count=3, **kwargs))
+    for i in range(3)
+  ]
+  # 5 records over 3 processes: the last one has fewer, but as many batches.
+  assert {len(part) for part in parts} == {2}
+  got = [pair for part in parts for pair in asked(part)]
+  assert sorted(got) == sorted(asked(_rows(built, **kwargs)))
+  assert len(set(got)) == 10
+
+
+def test_num_records(built):
+  batches = list(_rows(built, cfg={"num_records": 2}, mode="generate"))
+  assert sum(int(b["_mask"].sum()) for b in batches) == 4
+
+
+@pytest.mark.parametrize(
+  ("cfg", "message"),
+  [
+    ({"spilt": "val"}, "did you mean 'split'"),
+    ({"pp": "decode|rezise(3)"}, "did you mean 'resize'"),
+    ({"pp": ""}, "no pp"),
+    ({"mixture": {"a": {}}}, "dir or mixture"),
+    ({"split": "tarin"}, "did you mean 'train'"),
+  ],
+)
+def test_config_errors(built, cfg, message):
+  with pytest.raises(ValueError, match=message):
+    _train(built, cfg=cfg)
+
+
+def test_several_rows_of_a_record_are_no_training(built):
+  pp = "decode|resize(8)|stored_qa(2)|tokenize(64)"
+  with pytest.raises(ValueError, match="gives 2 rows"):
+    next(_train(built, cfg={"pp": pp}))
+
+
+def test_images_of_several_sizes(built, tmp_path):
+  pp = "decode|stored_qa(1)|tokenize(64)"
+  builder.build(data_fakes.Source(train=5, val=0, size=8), tmp_path)
+  mixture = {"a": {"dir": built}, "b": {"dir": str(tmp_path)}}
+  batches = _train(None, 9, cfg={"mixture": mixture, "pp": pp})
+  with pytest.raises(ValueError, match="use resize"):
+    next(batches)
