@@ -1,0 +1,104 @@
+"""A scene as one set of triangles that rays can be cast into."""
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from hispatial_jax.toyworld import materials, plan, shapes, things
+
+
+@functools.cache
+def _embree() -> tuple[Any, Any]:
+  try:
+    from embreex import mesh_construction, rtcore_scene
+  except ImportError as error:
+    raise ImportError(
+      "the toy world casts rays with embreex, which is not installed: "
+      "pip install 'hispatial_jax[data]'"
+    ) from error
+  return rtcore_scene.EmbreeScene, mesh_construction.TriangleMesh
+
+
+class World:
+  """Triangles, what they belong to, and a tree to find them by.
+
+  Attributes:
+    corners: f32[T, 3, 3] metres in W.
+    normals: f32[T, 3, 3] at the corners, in W.
+    owner: i32[T] number of the instance; things first, then surroundings.
+    material: i32[T] row of `table`.
+    table: all materials.
+    axes: f32[I, 3, 3] columns are the instance's axes in W.
+    origin: f32[I, 3] of the instance in W.
+    things: how many of the instances are things.
+  """
+
+  def __init__(self, scene: plan.Scene, around: list):
+    meshes, axes, origin, rows = [], [], [], []
+    for thing in scene.things:
+      mesh = things.model(thing.category).mesh
+      meshes.append(
+        placed(mesh, thing.scale, thing.axes, thing.base, len(rows))
+      )
+      axes.append(thing.axes)
+      origin.append(thing.base)
+      rows += thing.rows
+    for mesh, frame, at, surface in around:
+      meshes.append(placed(mesh, np.ones(3), frame, at, len(rows)))
+      axes.append(frame)
+      origin.append(at)
+      rows += surface
+    whole = shapes.join(*meshes)
+    counts = [len(mesh.slot) for mesh in meshes]
+    self.corners, self.normals, self.material = whole
+    self.owner = np.repeat(np.arange(len(meshes), dtype=np.int32), counts)
+    self.table = materials.table(rows)
+    self.axes = np.array(axes, np.float32)
+    self.origin = np.array(origin, np.float32)
+    self.things = len(scene.things)
+    self._tree = tree(self.corners)
+    self._alone = {}
+
+  def first(self, origin: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """i32[N]: the triangle that each ray meets first, -1 none."""
+    return self._tree.run(origin, direction)
+
+  def alone(self, index: int) -> Any:
+    """The tree of one instance, made when first asked for."""
+    if index not in self._alone:
+      self._alone[index] = tree(self.corners[self.owner == index])
+    return self._alone[index]
+
+  def blocked(
+    self, origin: np.ndarray, direction: np.ndarray, reach: np.ndarray
+  ) -> np.ndarray:
+    """bool[N]: whether anything lies within reach (in lengths of direction)."""
+    hit = self._tree.run(origin, direction, reach, query="OCCLUDED")
+    return hit != -1
+
+
+def tree(corners: np.ndarray) -> Any:
+  """An embree scene of triangles f32[T, 3, 3]."""
+  scene_class, mesh_class = _embree()
+  made = scene_class()
+  mesh_class(made, np.ascontiguousarray(corners, np.float32))
+  return made
+
+
+def placed(
+  mesh: shapes.Mesh,
+  scale: np.ndarray,
+  axes: np.ndarray,
+  origin: np.ndarray,
+  first_row: int,
+) -> shapes.Mesh:
+  """The mesh in W; its slots count from first_row."""
+  pose = (axes * scale).T.astype(np.float32)
+  corners = mesh.corners.reshape(-1, 3) @ pose + origin.astype(np.float32)
+  turn = (axes / scale).T.astype(np.float32)
+  normals = mesh.normals.reshape(-1, 3) @ turn
+  normals /= np.sqrt((normals * normals).sum(-1, keepdims=True))
+  return shapes.Mesh(
+    corners.reshape(-1, 3, 3), normals.reshape(-1, 3, 3), mesh.slot + first_row
+  )
