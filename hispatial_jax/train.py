@@ -18,6 +18,7 @@ import time
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from etils import epath
 
 from hispatial_jax.core import (
@@ -27,6 +28,7 @@ from hispatial_jax.core import (
   metrics,
   optim,
   tokenizer,
+  tree,
 )
 from hispatial_jax.core import config as config_lib
 from hispatial_jax.core import step as step_lib
@@ -34,6 +36,7 @@ from hispatial_jax.data import pipeline
 from hispatial_jax.evaluators import predict_fns
 from hispatial_jax.models import hispatial
 from hispatial_jax.models import loss as loss_lib
+from hispatial_jax.weights import source as weights
 
 
 def train(cfg, workdir) -> dict[str, float]:
@@ -216,10 +219,14 @@ def initial_state(source, seed, model_cfg, opt, layout):
 
   Args:
     source: "" for random, or a path in any format that weights/ reads.
-    seed: of the random parameters, which also fill what source leaves out.
+    seed: of the random parameters; a source without a point map (PaliGemma)
+      keeps theirs, whose head is zero.
     model_cfg: arguments of hispatial.Model.
     opt: the optimizer.
     layout: shardings of the state.
+
+  Raises:
+    ValueError: the source does not fit the model; lists all names.
   """
   model = hispatial.Model(**model_cfg)
 
@@ -228,8 +235,27 @@ def initial_state(source, seed, model_cfg, opt, layout):
     return model.init(jax.random.key(seed), **batch)["params"]
 
   params = jax.jit(random_params, out_shardings=layout["params"])()
+  if source:
+    params = load_into(params, source, model_cfg)
   begin = functools.partial(step_lib.init, opt=opt)
   return jax.jit(begin, donate_argnums=0, out_shardings=layout)(params)
+
+
+def load_into(params, source, model_cfg):
+  """Params with the source's values, one leaf at a time on the host."""
+  found = weights.open(source).params
+  fusion = any(name.startswith("pointmap/") for name in found)
+  loaded = weights.fit_positions(tree.unflatten(found), model_cfg)
+  keep = [] if fusion else ["pointmap/.*"]
+  merged = tree.flatten(tree.merge(params, loaded, dont_load=keep))
+  for name, old in tree.flatten(params).items():
+    if isinstance(merged[name], jax.Array):
+      continue
+    host = np.asarray(merged[name]).astype(old.dtype)
+    merged[name] = jax.make_array_from_callback(
+      old.shape, old.sharding, host.__getitem__
+    )
+  return tree.unflatten(merged)
 
 
 def loss_function(model, cfg):

@@ -1,0 +1,67 @@
+"""What a mesh does to one update; prints a JSON line.
+
+    python tests/train_mesh_driver.py TOKENIZER DATA FSDP ACCUMULATE
+
+Counts the sharding constraints in the lowered update, then runs two.
+"""
+
+import json
+import sys
+
+import jax
+import train_driver
+
+from hispatial_jax import train
+from hispatial_jax.core import config, mesh, optim, step, tokenizer
+from hispatial_jax.models import hispatial
+
+
+def main(words, data, fsdp, accumulate):
+  """Prints losses, the number of constraints and of sharded leaves."""
+  cfg = config.Watched(config.load(f"tests/train_config.py:tokenizer={words}"))
+  words = tokenizer.load(words)
+  model_cfg = train.model_config(cfg.model, words)
+  shapes = hispatial.param_shapes(model_cfg)
+  grid = mesh.make(data=int(data), fsdp=int(fsdp))
+  with mesh.use(grid):
+    opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)
+    layout, _ = train.lay_out(cfg.mesh, shapes, opt, grid)
+    state = train.initial_state("", 0, model_cfg, opt, layout)
+    trainable = opt.split(layout["params"])[0]
+    loss_fn = train.loss_function(hispatial.Model(**model_cfg), cfg.loss)
+    update = step.make(
+      loss_fn, opt, accumulate=int(accumulate), layout=trainable
+    )
+    update = jax.jit(update, out_shardings=(layout, None))
+    batches = train_driver.Batches(
+      None,
+      tokenizer=None,
+      batch_size=train.rows_here(16),
+      process_index=jax.process_index(),
+      process_count=jax.process_count(),
+    )
+    losses = []
+    for _ in range(2):
+      batch = next(batches)
+      batch.pop("ids")
+      batch = mesh.put_batch(batch, grid)
+      text = update.lower(state, batch).as_text()
+      state, out = update(state, batch)
+      losses.append([float(out["loss"]), float(out["grad_norm"])])
+  sharded = [x for x in jax.tree.leaves(layout["params"]) if any(x.spec)]
+  print(
+    json.dumps(
+      {
+        "losses": losses,
+        "constraints": text.count("sdy.sharding_constraint"),
+        "trainable": len(jax.tree.leaves(trainable)),
+        "sharded": len(sharded),
+        "batch": len(batch),
+        "devices": jax.device_count(),
+      }
+    )
+  )
+
+
+if __name__ == "__main__":
+  main(*sys.argv[1:])
