@@ -101,22 +101,33 @@ def coverage(
     mask: bool[S, S] where it is seen.
   """
   size = len(mask)
-  box = plan.image_box(scene, scene.things[index]) * size
-  left, top = (math.floor(x) for x in box[:2])
-  right, bottom = (math.ceil(x) for x in box[2:])
+  box = plan.image_box(scene, scene.things[index])
+  if _alone_in_view(scene, index, box):
+    seen = int(mask.sum())
+    return seen, seen
+  left, top = (math.floor(x) for x in box[:2] * size)
+  right, bottom = (math.ceil(x) for x in box[2:] * size)
   step = math.ceil(math.sqrt((right - left) * (bottom - top) / _MOST_RAYS))
-  step = max(step, 1)
-  columns = np.arange(left, right, step)
-  rows = np.arange(top, bottom, step)
+  columns, rows = np.arange(left, right, step), np.arange(top, bottom, step)
   u, v = np.meshgrid((columns + 0.5) / size, (rows + 0.5) / size)
   toward = render.rays(scene.camera, u.ravel(), v.ravel()).astype(np.float32)
   alone = place.alone(index).run(np.zeros_like(toward), toward) != -1
-  inside_r, inside_c = (
-    rows[(rows >= 0) & (rows < size)],
-    columns[(columns >= 0) & (columns < size)],
-  )
-  seen = mask[np.ix_(inside_r, inside_c)].sum()
-  return int(seen), int(alone.sum())
+  rows = rows[(rows >= 0) & (rows < size)]
+  columns = columns[(columns >= 0) & (columns < size)]
+  return int(mask[np.ix_(rows, columns)].sum()), int(alone.sum())
+
+
+def _alone_in_view(scene, index, box):
+  """Whether nothing, nor the image's border, can hide any part of it."""
+  if (box < 0).any() or (box > 1).any():
+    return False
+  for i, other in enumerate(scene.things):
+    rival = plan.image_box(scene, other)
+    if (
+      i != index and (box[:2] < rival[2:]).all() and (rival[:2] < box[2:]).all()
+    ):
+      return False
+  return True
 
 
 def _box(mask):

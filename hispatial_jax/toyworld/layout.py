@@ -1,5 +1,6 @@
 """Draws a scene: a camera, a room or tabletop, and things that stand in it."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -59,12 +60,13 @@ def _fill(rng, scene):
     scale = scene.unit * jitter * (1 + rng.uniform(-stretch, stretch, 3))
     drafts.append((category, colour, scale))
   drafts.sort(key=lambda d: -np.prod(things.model(d[0]).size * d[2]))
-  for category, colour, scale in drafts:
-    place = _ride if rng.random() < 0.3 else _stand
-    thing = place(rng, scene, category, colour, scale)
-    if thing is None and place is _ride:
-      thing = _stand(rng, scene, category, colour, scale)
+  for draft in drafts:
+    riding = rng.random() < 0.3
+    thing = _ride(rng, scene, draft) if riding else None
+    thing = thing or _stand(rng, scene, draft)
     if thing is not None:
+      longest = float(thing.size.max())
+      thing.rows = materials.of_thing(rng, thing.colour, longest)
       scene.things.append(thing)
     if len(scene.things) == _MOST:
       break
@@ -95,96 +97,98 @@ def _nominal(category, kind):
   return of.room if kind == "room" else of.table
 
 
-def _make(rng, scene, category, colour, scale, base, support):
+def _make(rng, scene, draft, base, support):
+  category, colour, scale = draft
   factor = _nominal(category, scene.kind)
   if support >= 0 and scene.kind == "room":
     factor = 1.5 * things.KINDS[category].table
-  scale = scale * factor
   if rng.random() < 0.35:
     yaw = scene.ground.turn_deg + 90.0 * int(rng.integers(4))
   else:
     yaw = rng.uniform(-180, 180)
   yaw = (yaw + 180.0) % 360.0 - 180.0
-  size = float((things.model(category).size * scale).max())
-  rows = materials.of_thing(rng, colour, size)
-  return plan.Thing(category, colour, scale, yaw, base, support, rows)
+  return plan.Thing(category, colour, scale * factor, yaw, base, support)
 
 
-def _stand(rng, scene, category, colour, scale):
+def _stand(rng, scene, draft):
   """On the ground; places are even in the image. None if nothing fits."""
-  if _nominal(category, scene.kind) == 0:
+  if _nominal(draft[0], scene.kind) == 0:
     return None
-  k, frame = scene.camera.intrinsics, scene.camera.frame
-  for _ in range(_TRIES):
-    u, v = rng.uniform(0.06, 0.94), rng.uniform(0.15, 0.97)
-    ray = frame @ [(u - k[0, 2]) / k[0, 0], (v - k[1, 2]) / k[1, 1], 1.0]
+  height = scene.ground.height_m
+  toward = _rays(scene.camera, rng.uniform(0.06, 0.94, _TRIES), rng)
+  for ray in toward.tolist():
     if ray[1] < 0.02:
       continue
-    base = ray * (scene.ground.height_m / ray[1])
-    base = np.array([base[0], scene.ground.height_m, base[2]], float)
+    far = height / ray[1]
+    base = np.array([ray[0] * far, height, ray[2] * far])
     if not scene.ground.reach[0] < base[2] < scene.ground.reach[1]:
       continue
-    thing = _make(rng, scene, category, colour, scale, base, -1)
-    if _inside(scene, thing) and _apart(scene, thing) and _seen(scene, thing):
+    thing = _make(rng, scene, draft, base, -1)
+    if (
+      scene.ground.holds(thing.footprint, 0.03 * scene.unit)
+      and _apart(scene, thing)
+      and _seen(scene, thing)
+    ):
       return thing
   return None
 
 
-def _ride(rng, scene, category, colour, scale):
+def _rays(camera, u, rng):
+  """f64[N, 3] directions in W, at the given u and drawn v."""
+  v = rng.uniform(0.15, 0.97, len(u))
+  k = camera.intrinsics.astype(float)
+  ray = np.stack([(u - k[0, 2]) / k[0, 0], (v - k[1, 2]) / k[1, 1]], -1)
+  return np.insert(ray, 2, 1.0, axis=1) @ camera.frame.T.astype(float)
+
+
+def _ride(rng, scene, draft):
   """On the upper face of another thing. None if nothing fits."""
   hosts = [
     i for i, t in enumerate(scene.things) if things.KINDS[t.category].top > 0
   ]
-  if things.KINDS[category].table == 0 or not hosts:
+  if things.KINDS[draft[0]].table == 0 or not hosts:
     return None
   for _ in range(_TRIES // 4):
     support = int(rng.choice(hosts))
     host = scene.things[support]
-    thing = _make(rng, scene, category, colour, scale, np.zeros(3), support)
+    loose = _make(rng, scene, draft, host.base, support)
     half = host.size[[0, 2]] / 2 * things.KINDS[host.category].top
-    inner = half - np.abs(host.axes[:, [0, 2]].T @ thing.axes[:, [0, 2]]) @ (
-      thing.size[[0, 2]] / 2
-    )
+    flat_host, flat_thing = host.axes[:, [0, 2]], loose.axes[:, [0, 2]]
+    inner = half - np.abs(flat_host.T @ flat_thing) @ (loose.size[[0, 2]] / 2)
     if (inner < 0).any():
       continue
-    offset = rng.uniform(-inner, inner)
-    top = host.base - np.array([0, host.size[1], 0])
-    thing.base = top + host.axes[:, [0, 2]] @ offset
+    base = host.base + flat_host @ rng.uniform(-inner, inner)
+    base[1] -= host.size[1]
+    thing = dataclasses.replace(loose, base=base)
     if _apart(scene, thing) and _seen(scene, thing):
       return thing
   return None
-
-
-def _inside(scene, thing):
-  spot = scene.ground.local(thing.corners())
-  margin = 0.03 * scene.unit
-  low, high = scene.ground.low + margin, scene.ground.high - margin
-  return bool((spot > low).all() and (spot < high).all())
 
 
 def _apart(scene, thing):
   """Whether the footprint is clear of all that stands on the same face."""
   gap = 0.012 * scene.unit * (4 if scene.kind == "room" else 1)
   return not any(
-    other.support == thing.support and plan.overlap(thing, other, gap)
+    other.support == thing.support
+    and plan.overlap(thing.footprint, other.footprint, gap)
     for other in scene.things
   )
 
 
 def _seen(scene, thing):
   """Most of it in the image, not too small, not mostly behind another."""
-  box = plan.image_box(scene, thing)
-  if np.isnan(box).any():
+  box = plan.image_box(scene, thing).tolist()
+  if math.isnan(box[0]):
     return False
   area = _area(box)
-  if _area(np.clip(box, 0, 1)) < 0.75 * area or not 0.003 < area < 0.3:
+  inside = _area([min(max(x, 0.0), 1.0) for x in box])
+  if inside < 0.75 * area or not 0.003 < area < 0.3:
     return False
   for other in scene.things:
-    rival = plan.image_box(scene, other)
-    both = np.concatenate(
-      [np.maximum(box, rival)[:2], np.minimum(box, rival)[2:]]
-    )
-    if _area(both) > 0.4 * min(area, _area(rival)):
+    rival = plan.image_box(scene, other).tolist()
+    low = [max(p, q) for p, q in zip(box[:2], rival[:2], strict=True)]
+    high = [min(p, q) for p, q in zip(box[2:], rival[2:], strict=True)]
+    if _area(low + high) > 0.4 * min(area, _area(rival)):
       return False
   return True
 

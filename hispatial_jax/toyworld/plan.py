@@ -5,6 +5,9 @@ lies at y = the camera's height above it.
 """
 
 import dataclasses
+import functools
+import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,9 +24,20 @@ class Camera:
   frame: np.ndarray
 
 
+class Footprint(NamedTuple):
+  """A rectangle on the ground: centre, direction of forward, half sizes."""
+
+  x: float
+  z: float
+  cos: float
+  sin: float
+  half_right: float
+  half_forward: float
+
+
 @dataclasses.dataclass
 class Thing:
-  """One object.
+  """One object; only `support` and `rows` may change after it is made.
 
   Attributes:
     category, colour: its name.
@@ -40,26 +54,35 @@ class Thing:
   yaw_deg: float
   base: np.ndarray
   support: int
-  rows: list[dict]
+  rows: list[dict] = dataclasses.field(default_factory=list)
 
-  @property
+  @functools.cached_property
   def size(self) -> np.ndarray:
     """f64[3] metres along right, up, forward."""
     return things.model(self.category).size * self.scale
 
-  @property
+  @functools.cached_property
   def centre(self) -> np.ndarray:
     """f64[3] metres in W, of the box."""
     return self.base - np.array([0.0, self.size[1] / 2, 0.0])
 
-  @property
+  @functools.cached_property
   def axes(self) -> np.ndarray:
     """f32[3,3] columns right, up, forward in W."""
     return geometry.object_axes(self.yaw_deg)
 
+  @functools.cached_property
   def corners(self) -> np.ndarray:
     """f32[8,3] of the box in W."""
     return geometry.box_corners(self.centre, self.size, self.axes)
+
+  @functools.cached_property
+  def footprint(self) -> Footprint:
+    """The box seen from above."""
+    yaw = math.radians(self.yaw_deg)
+    x, _, z = self.base.tolist()
+    right, _, forward = (self.size / 2).tolist()
+    return Footprint(x, z, math.cos(yaw), math.sin(yaw), right, forward)
 
 
 @dataclasses.dataclass
@@ -79,10 +102,20 @@ class Ground:
   high: np.ndarray
   reach: tuple[float, float]
 
-  def local(self, points: np.ndarray) -> np.ndarray:
-    """[..., 3] in W -> [..., 2] (right, forward) of the rectangle."""
-    axes = geometry.object_axes(self.turn_deg)
-    return points @ axes[:, [0, 2]]
+  def holds(self, foot: Footprint, margin: float) -> bool:
+    """Whether a footprint lies within the rectangle, margin from its ends."""
+    turn = math.radians(self.turn_deg)
+    cos, sin = math.cos(turn), math.sin(turn)
+    right = foot.x * cos - foot.z * sin
+    forward = foot.x * sin + foot.z * cos
+    c = abs(foot.cos * cos + foot.sin * sin)
+    s = abs(foot.sin * cos - foot.cos * sin)
+    reach_right = foot.half_right * c + foot.half_forward * s + margin
+    reach_forward = foot.half_right * s + foot.half_forward * c + margin
+    return (
+      self.low[0] + reach_right < right < self.high[0] - reach_right
+      and self.low[1] + reach_forward < forward < self.high[1] - reach_forward
+    )
 
 
 @dataclasses.dataclass
@@ -96,24 +129,24 @@ class Scene:
   things: list[Thing]
 
 
-def overlap(a: Thing, b: Thing, gap: float = 0.0) -> bool:
+def overlap(a: Footprint, b: Footprint, gap: float = 0.0) -> bool:
   """Whether two footprints come nearer than gap (separating axes)."""
-  between = (b.centre - a.centre)[[0, 2]]
-  for first in (a, b):
-    for axis in (0, 2):
-      line = first.axes[[0, 2], axis]
-      reach = sum(
-        (np.abs(line @ t.axes[[0, 2]][:, [0, 2]]) * t.size[[0, 2]]).sum() / 2
-        for t in (a, b)
-      )
-      if abs(between @ line) > reach + gap:
-        return False
+  dx, dz = b.x - a.x, b.z - a.z
+  c = abs(a.cos * b.cos + a.sin * b.sin)
+  s = abs(a.sin * b.cos - a.cos * b.sin)
+  for one, two in ((a, b), (b, a)):
+    right = abs(dx * one.cos - dz * one.sin)
+    forward = abs(dx * one.sin + dz * one.cos)
+    reach_right = one.half_right + two.half_right * c + two.half_forward * s
+    reach_forward = one.half_forward + two.half_right * s + two.half_forward * c
+    if right > reach_right + gap or forward > reach_forward + gap:
+      return False
   return True
 
 
 def image_box(scene: Scene, thing: Thing) -> np.ndarray:
   """[u1, v1, u2, v2] of the box's corners; NaN if one is behind the camera."""
-  points = thing.corners() @ scene.camera.frame
+  points = thing.corners @ scene.camera.frame
   if points[:, 2].min() < 0.05 * scene.unit:
     return np.full(4, np.nan)
   uv = geometry.project(points, scene.camera.intrinsics)

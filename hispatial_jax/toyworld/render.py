@@ -79,7 +79,8 @@ def rays(camera: plan.Camera, u: np.ndarray, v: np.ndarray) -> np.ndarray:
   k = camera.intrinsics.astype(float)
   x = (u - k[0, 2]) / k[0, 0]
   y = (v - k[1, 2]) / k[1, 1]
-  return np.stack([x, y, np.ones_like(x)], -1) @ camera.frame.T.astype(float)
+  toward = np.stack([x, y, np.ones_like(x)], -1)
+  return toward @ camera.frame.T.astype(float)
 
 
 def grid_rays(camera: plan.Camera, size: int) -> np.ndarray:
@@ -114,52 +115,38 @@ def picture(
   return Picture(rgb.reshape(size, size, 3), depth, owner)
 
 
-def depth_along(
-  corners: np.ndarray, direction: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-  """Where rays from the origin meet the planes of triangles, in float64.
-
-  Returns:
-    (f64[N] in lengths of direction, f64[N, 3] unit normals of the triangles).
-  """
-  corners = corners.astype(float)
-  edge_a = corners[:, 1] - corners[:, 0]
-  edge_b = corners[:, 2] - corners[:, 0]
-  flat = np.cross(edge_a, edge_b)
-  flat /= np.sqrt((flat * flat).sum(-1, keepdims=True))
-  distance = (flat * corners[:, 0]).sum(-1) / (flat * direction).sum(-1)
-  return distance, flat
-
-
 def _meet(place, toward, camera, size):
   """First hits; every ray meets something, for rooms are closed."""
-  start = np.zeros(toward.shape, np.float32)
-  triangle = place.first(start, toward.astype(np.float32))
-  corners = place.corners[triangle]
-  distance, flat = depth_along(corners, toward)
-  point = toward * distance[:, None]
-  weights = _barycentric(corners, point)
-  normal = np.einsum("nk,nkc->nc", weights, place.normals[triangle])
-  normal /= np.sqrt((normal * normal).sum(-1, keepdims=True))
-  flat *= -np.sign((flat * toward).sum(-1, keepdims=True))
-  normal *= np.where((normal * flat).sum(-1) < 0, -1, 1)[:, None]
-  slant = -(flat * toward).sum(-1) / np.sqrt((toward * toward).sum(-1))
+  triangle = place.first(np.zeros(toward.shape, np.float32), toward)
+  flat = place.flat[triangle]
+  cosine = _dot(flat, toward)
+  distance = place.offset[triangle] / cosine
+  flat *= -np.sign(cosine)[:, None]
+  point = (toward * distance[:, None]).astype(np.float32)
+  corners, normals = place.corners[triangle], place.normals[triangle]
+  weights = np.einsum(
+    "nkc,nc->nk", place.weights[triangle], point - corners[:, 0]
+  )
+  weights = np.clip(weights, 0, 1)
+  normal = normals[:, 0] * (1 - weights.sum(1, keepdims=True))
+  normal += normals[:, 1] * weights[:, :1] + normals[:, 2] * weights[:, 1:]
+  flat = flat.astype(np.float32)
+  normal = _unit(normal)
+  normal *= np.where(_dot(normal, flat) < 0, np.float32(-1), np.float32(1))[
+    :, None
+  ]
+  slant = np.abs(cosine) / np.sqrt(_dot(toward, toward))
   width = distance / (camera.intrinsics[0, 0] * size)
-  width = width / np.sqrt(np.maximum(slant, 0.02))
-  small = (x.astype(np.float32) for x in (point, normal, flat, width))
-  return _Hits(triangle, distance, *small)
+  width = (width / np.sqrt(np.maximum(slant, 0.02))).astype(np.float32)
+  return _Hits(triangle, distance, point, normal, flat, width)
 
 
-def _barycentric(corners, point):
-  """f64[N, 3] weights of the corners."""
-  a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-  p = point - corners[:, 0]
-  aa, ab, bb = (a * a).sum(-1), (a * b).sum(-1), (b * b).sum(-1)
-  pa, pb = (p * a).sum(-1), (p * b).sum(-1)
-  scale = 1 / np.maximum(aa * bb - ab * ab, 1e-20)
-  second, third = (bb * pa - ab * pb) * scale, (aa * pb - ab * pa) * scale
-  weights = np.stack([1 - second - third, second, third], -1)
-  return np.clip(weights, 0, 1)
+def _dot(a, b):
+  return np.einsum("nc,nc->n", a, b)
+
+
+def _unit(x):
+  return x / np.sqrt(_dot(x, x))[:, None]
 
 
 def _shine(place, hits, lamp, shadow, sky):
@@ -175,8 +162,7 @@ def _shine(place, hits, lamp, shadow, sky):
   reach = np.full(count, lamp.reach, np.float32)
   for k in range(sky):
     spread = hits.normal + 0.98 * _sphere(count, k)
-    spread /= np.sqrt((spread * spread).sum(-1, keepdims=True))
-    both[:, 1] += ~place.blocked(start, spread, reach)
+    both[:, 1] += ~place.blocked(start, _unit(spread), reach)
   return both / np.array([shadow, sky], np.float32)
 
 
@@ -206,7 +192,7 @@ def _smooth(shine, hits, owner, size):
     total, weight = values.copy(), np.ones((size, size), np.float32)
     for dy, dx in ((0, step), (step, 0), (step, step), (step, -step)):
       here, there = _pair(dy, dx, size)
-      like = (normal[here] * normal[there]).sum(-1) > 0.9
+      like = _alike(normal[here], normal[there]) > 0.9
       like &= owner[here] == owner[there]
       like &= np.abs(depth[here] / depth[there] - 1) < 0.06
       like = like.astype(np.float32)
@@ -216,6 +202,10 @@ def _smooth(shine, hits, owner, size):
       weight[there] += like
     values = total / weight[..., None]
   return values.reshape(-1, 2)
+
+
+def _alike(a, b):
+  return np.einsum("ijc,ijc->ij", a, b)
 
 
 def _pair(dy, dx, size):
@@ -235,7 +225,7 @@ def _edges(place, hits, owner, size):
   for dy, dx in ((0, 1), (1, 0)):
     here, there = _pair(dy, dx, size)
     other = (owner[here] != owner[there]) | (material[here] != material[there])
-    other |= (normal[here] * normal[there]).sum(-1) < 0.8
+    other |= _alike(normal[here], normal[there]) < 0.8
     edge[here] |= other
     edge[there] |= other
   return edge.ravel()
@@ -249,21 +239,18 @@ def _colour(place, hits, toward, lamp, shine):
   facing = np.einsum("nc,ncl->nl", hits.flat, axes)
   albedo = textures.colour(place.table, row, local, facing, hits.width)
   to_lamp = lamp.spot - hits.point
-  away = np.sqrt((to_lamp * to_lamp).sum(-1))
+  away = np.sqrt(_dot(to_lamp, to_lamp))
   to_lamp /= away[:, None]
   usual = np.sqrt((lamp.spot * lamp.spot).sum())
   fall = 2.0 / (1 + (away / usual) ** 2) * shine[:, 0]
-  diffuse = np.maximum((hits.normal * to_lamp).sum(-1), 0) * fall
+  diffuse = np.maximum(_dot(hits.normal, to_lamp), 0) * fall
   # The sky is brighter above (W's y points down); the floor throws some back.
   sky = (0.3 + 0.7 * shine[:, 1]) * (0.8 - 0.2 * hits.normal[:, 1])
   glow = place.table.glow[row][:, None]
   lit = albedo * (diffuse[:, None] * lamp.warm + sky[:, None] * lamp.sky + glow)
-  eye = -toward.astype(np.float32)
-  eye /= np.sqrt((eye * eye).sum(-1, keepdims=True))
-  half = eye + to_lamp
-  half /= np.sqrt((half * half).sum(-1, keepdims=True))
+  half = _unit(to_lamp - _unit(toward.astype(np.float32)))
   gloss = place.table.gloss[row]
-  sharp = np.maximum((half * hits.normal).sum(-1), 0) ** (8 + 60 * gloss)
+  sharp = np.maximum(_dot(half, hits.normal), 0) ** (8 + 60 * gloss)
   lit = lit + (0.5 * gloss * sharp * fall)[:, None] * lamp.warm
   lit = lit * 1.25
   return (lit / (1 + 0.28 * lit)) ** np.float32(1 / 2.2)

@@ -1,6 +1,5 @@
 """Records of the toy world: a picture, its depth, and all that is in it."""
 
-
 import numpy as np
 
 from hispatial_jax.toyworld import (
@@ -86,24 +85,27 @@ def compose(
 
 
 def _keep_visible(scene, around):
-  """Drops things that can hardly be seen, and what stands on them."""
-  while len(scene.things) >= _LEAST_THINGS:
-    place = world.World(scene, around)
-    toward = render.grid_rays(scene.camera, _GRID)
-    owner = place.owner[place.first(*_from_eye(toward))].reshape(_GRID, _GRID)
-    hidden = set()
-    for i in range(len(scene.things)):
-      seen, all_of_it = annotate.coverage(scene, place, i, owner == i)
-      if seen < _LEAST_CELLS or seen < _LEAST_VISIBLE * all_of_it:
-        hidden.add(i)
-    if not hidden:
-      return place
-    _drop(scene, hidden)
-  return None
+  """The world without what can hardly be seen and what stands on that.
 
-
-def _from_eye(toward):
-  return np.zeros(toward.shape, np.float32), toward.astype(np.float32)
+  One pass will do: what goes can only uncover the rest.
+  """
+  if len(scene.things) < _LEAST_THINGS:
+    return None
+  place = world.World(scene, around)
+  toward = render.grid_rays(scene.camera, _GRID)
+  met = place.first(np.zeros(toward.shape, np.float32), toward)
+  owner = place.owner[met].reshape(_GRID, _GRID)
+  hidden = set()
+  for i in range(len(scene.things)):
+    seen, all_of_it = annotate.coverage(scene, place, i, owner == i)
+    if seen < _LEAST_CELLS or seen < _LEAST_VISIBLE * all_of_it:
+      hidden.add(i)
+  if not hidden:
+    return place
+  _drop(scene, hidden)
+  if len(scene.things) < _LEAST_THINGS:
+    return None
+  return world.World(scene, around)
 
 
 def _drop(scene, gone):

@@ -74,9 +74,18 @@ def pillow(
   centre: Vector,
   slot: int = 0,
   power: float = 1.0,
-  cells: tuple[int, int] = (16, 8),
+  cells: tuple[int, int] | None = None,
 ) -> Mesh:
-  """A superellipsoid: power 1 an ellipsoid, towards 0 a box with soft edges."""
+  """A superellipsoid: power 1 an ellipsoid, towards 0 a box with soft edges.
+
+  Args:
+    size: metres along each axis.
+    centre: of it.
+    slot: of the material.
+    power: of both sections.
+    cells: of the grid around and upward; by default few for small ones.
+  """
+  cells = cells or ((16, 8) if max(size) > 0.15 else (10, 6))
   around = np.linspace(0, 2 * math.pi, cells[0] + 1)
   upward = np.linspace(-math.pi / 2, math.pi / 2, cells[1] + 1)
 

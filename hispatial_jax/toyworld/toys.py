@@ -88,7 +88,7 @@ def robot() -> shapes.Mesh:
 
 def ball() -> shapes.Mesh:
   """A sphere."""
-  return shapes.pillow((0.4, 0.4, 0.4), (0, 0.2, 0), cells=(32, 18))
+  return shapes.pillow((0.4, 0.4, 0.4), (0, 0.2, 0), cells=(28, 16))
 
 
 def box() -> shapes.Mesh:

@@ -32,6 +32,9 @@ class World:
     axes: f32[I, 3, 3] columns are the instance's axes in W.
     origin: f32[I, 3] of the instance in W.
     things: how many of the instances are things.
+    flat: f64[T, 3] unit normals of the triangles.
+    offset: f64[T] of their planes: flat . point = offset.
+    weights: f32[T, 2, 3] gradients of the second and third corner's weights.
   """
 
   def __init__(self, scene: plan.Scene, around: list):
@@ -57,12 +60,24 @@ class World:
     self.axes = np.array(axes, np.float32)
     self.origin = np.array(origin, np.float32)
     self.things = len(scene.things)
+    self._planes()
     self._tree = tree(self.corners)
     self._alone = {}
 
+  def _planes(self):
+    """Plane and corner weights of each triangle, as linear functions."""
+    a, b, c = (self.corners[:, i].astype(float) for i in range(3))
+    flat = np.cross(b - a, c - a)
+    double_area = np.einsum("tc,tc->t", flat, flat)
+    self.flat = flat / np.sqrt(double_area)[:, None]
+    self.offset = np.einsum("tc,tc->t", self.flat, a)
+    second = np.cross(c - a, flat) / double_area[:, None]
+    third = np.cross(flat, b - a) / double_area[:, None]
+    self.weights = np.stack([second, third], 1).astype(np.float32)
+
   def first(self, origin: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """i32[N]: the triangle that each ray meets first, -1 none."""
-    return self._tree.run(origin, direction)
+    return self._tree.run(origin, direction.astype(np.float32))
 
   def alone(self, index: int) -> Any:
     """The tree of one instance, made when first asked for."""
