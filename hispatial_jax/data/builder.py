@@ -31,6 +31,7 @@ from hispatial_jax.data import records, sources
 
 _INFO = "dataset_info.json"
 _CHUNK = 256
+_MAX_NAMED = 10
 _LOG = logging.getLogger(__name__)
 _KEEP = tfds.GenerateMode.REUSE_DATASET_IF_EXISTS
 _OVERWRITE = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
@@ -134,7 +135,7 @@ def build(
 
   Raises:
     FileExistsError: another dataset is there.
-    records.BadRecord: a record is bad (all bad ones of its chunk are named).
+    records.BadRecord: bad records, up to ten of them named.
     OSError: no space left. Nothing half-written stays.
   """
   place = _place(directory)
@@ -255,13 +256,16 @@ def _make_chunk(
   for name, columns, problem in made:
     if _on_record is not None:
       _on_record()
-    if problem:
+    if problem and skip_bad:
+      _LOG.warning("left out a bad record: %s", problem)
+    elif problem:
       bad.append(problem)
-      _LOG.warning("bad record: %s", problem)
+      if len(bad) == _MAX_NAMED:
+        break
     else:
       pictures = {k: io.BytesIO(columns[k]) for k in ("image", "depth")}
       yield name, {**columns, **pictures}
-  if bad and not skip_bad:
+  if bad:
     raise records.BadRecord("build", "\n".join(bad))
 
 
