@@ -119,3 +119,39 @@ def _depth(size_px, focal, r_wc, floor, things):
   depth[3:6, :5] = np.inf
   depth[6:9, :5] = np.nan
   return depth.astype(np.float32)
+
+
+def thing(oid, name, centre, size=(0.5, 0.5, 0.5), yaw_deg=None, **more):
+  """An object seen by a level camera with fx = fy = 1 and 100 pixels."""
+  centre, size = np.asarray(centre, float), np.asarray(size, float)
+  points = corners(centre, size, yaw_deg or 0.0)
+  uv = (points[:, :2] / points[:, 2:] + 0.5) * 100
+  low, high = points.min(0), points.max(0)
+  shares = (0.02, 0.05, 0.5, 0.95, 0.98)
+  return {
+    "oid": oid,
+    "cat": name.split()[-1],
+    "cat_plural": name.split()[-1] + "s",
+    "color": None,
+    "name": name,
+    "box2d": [*uv.min(0).tolist(), *uv.max(0).tolist()],
+    "area": 900.0,
+    "vis": 1.0,
+    "trunc": False,
+    "c_c": centre.tolist(),
+    "q_c": [(low + f * (high - low)).tolist() for f in shares],
+    "obb": {
+      "centre": centre.tolist(),
+      "size": size.tolist(),
+      "yaw_deg": yaw_deg,
+    },
+    "size_whl": [size[0], size[1], size[2]],
+    "symmetry": "none" if yaw_deg is None else "1",
+    **more,
+  }
+
+
+def record(*things, kind="gt", name="by hand"):
+  """A record of `thing`s under a level camera, 100 pixels wide, no depth."""
+  notes = {"gravity": [0.0, 1.0, 0.0], "kind": kind, "objects": list(things)}
+  return {"id": name, "objects": notes}

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from hispatial_jax.qa import draft, level1
+from hispatial_jax.qa import dice, draft, level1
 
 # By quarter of the bearing seen by the observer, as level1.quarter counts.
 SIDES = ("in front", "right", "behind", "left")
@@ -12,6 +12,8 @@ _LATERAL_M = 0.2
 _APART_M = 0.3
 _STEEP_DEG = 30.0
 _TRIES = 24
+# Shares of the answers "none" and "all of them".
+_NONE, _EVERY = 0.10, 0.25
 # Table of the scene, word for -1 and for 1.
 _PREDICATES = (
   ("right_of", "to the left of", "to the right of"),
@@ -150,22 +152,35 @@ def counts(scene):
   return found
 
 
+def _pools(found, roll):
+  """(none, some, all): counting questions by answer, the extremes thinned.
+
+  They are kept only beside questions with some in and some out, and so few
+  that even a scene asked until it is dry keeps the shares.
+  """
+  some = [c for c in found if 0 < c[4] < c[5]]
+  share = len(some) / (1.0 - _NONE - _EVERY)
+
+  def thinned(extreme, part):
+    return roll.shuffled(extreme)[: int(share * part + roll.random())]
+
+  none = thinned([c for c in found if c[4] == 0], _NONE)
+  return none, some, thinned([c for c in found if c[4] == c[5]], _EVERY)
+
+
 def counting(scene, roll, form, plain):
   """How many of a category lie on one side of an anchor.
 
-  Only where a question with some in and some out exists are those with none
-  (10 %) and with all (25 %) drawn too, which keeps the shares exact.
+  One in ten answers is none, one in four all: `_pools` sees to it.
   """
   if "counts" not in scene.memo:
-    scene.memo["counts"] = counts(scene)
-  found = scene.memo["counts"]
-  some = [c for c in found if 0 < c[4] < c[5]]
+    scene.memo["counts"] = _pools(counts(scene), dice.Dice(scene.id, "counts"))
+  none, some, every = scene.memo["counts"]
   if not some:
     return None
   u = roll.random()
-  if u < 0.35:
-    some = [c for c in found if c[4] == (0 if u < 0.10 else c[5])] or some
-  cat, number, sign, k, n, total = roll.pick(some)
+  pool = (none if u < _NONE else every if u < _NONE + _EVERY else some) or some
+  cat, number, sign, k, n, total = roll.pick(pool)
   words = _PREDICATES[number]
   group = scene.plurals[scene.cats.index(cat)]
   slots = {"c": group, "c_plural": group, "k": scene.refs[k]}

@@ -48,7 +48,7 @@ _FACES = {
 WORDS = (*_RELATIONS, *_SIZES, "closer")
 SIDES = sorted({*_FACES["side"], *_FACES["heading"]})
 _VIEWS = ("in front", "right", "behind", "left")
-_ROUNDING = 0.0062  # half of the last digit, plus rounded annotations
+_ROUNDING = 0.0053  # half of the last digit, plus rounded annotations
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?")
 
 
