@@ -140,10 +140,11 @@ class Attention(nn.Module):
     q = rotate(q, positions) * jnp.asarray(self.query_scale or H**-0.5, x.dtype)
     k, parts = rotate(k, positions), []
     if cache is not None:
-      # What is stored is what is attended to, in the cache's dtype.
-      new = Cache(k.astype(cache.k.dtype), v.astype(cache.v.dtype))
-      parts = [(cache.k.astype(x.dtype), cache.v.astype(x.dtype))]
-      cache = new
+      # The new rows, too, are attended to as they are stored.
+      old = cache
+      cache = Cache(k.astype(old.k.dtype), v.astype(old.v.dtype))
+      parts = [(old.k, old.v)]
+      k, v = cache
     parts.append((k, v))
     out = attend(q.reshape(B, T, K, N // K, H), parts, mask, self.softcap)
     out = out.reshape(B, T, N, H)
@@ -160,13 +161,14 @@ def attend(q, parts, mask, cap):
 
   Args:
     q: [B,T,K,G,H] rotated, scaled queries.
-    parts: list of (keys [B,S_i,K,H], values [B,S_i,K,H]).
+    parts: list of (keys [B,S_i,K,H], values [B,S_i,K,H]), in any dtype.
     mask: bool[B,T,S], True = may attend, S the sum of all S_i.
     cap: softcap of the scores, or None.
 
   Returns:
     [B,T,K,G,H] in q's dtype; scores and softmax are float32.
   """
+  parts = [(k.astype(q.dtype), v.astype(q.dtype)) for k, v in parts]
   scores = [
     jnp.einsum("BTKGH,BSKH->BKGTS", q, k, preferred_element_type=jnp.float32)
     for k, _ in parts

@@ -14,11 +14,46 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+# pi / 2 in three parts; the first has few enough bits that n times it is exact.
+_HALF_PI = (1.5703125, 4.837512969970703125e-4, 7.54978995489188216e-8)
+_SIN = (-1.6666654611e-1, 8.3321608736e-3, -1.9515295891e-4)
+_COS = (4.166664568298827e-2, -1.388731625493765e-3, 2.443315711809948e-5)
+
+
+def sincos(angle_rad: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Sine and cosine by one shared range reduction, to 1.2e-7 absolute.
+
+  Six times faster than jnp.sin and jnp.cos on a CPU, where these dominate the
+  point map's cost. Holds up to 1e5 rad; a point at 250 m reaches some 400.
+
+  Source: reduction after Cody and Waite, polynomials of the Cephes library.
+  """
+  turns = jnp.round(angle_rad * (2 / jnp.pi))
+  r = angle_rad
+  for part in _HALF_PI:
+    r -= turns * part
+  s = r * r
+  sin = r + r * s * (_SIN[0] + s * (_SIN[1] + s * _SIN[2]))
+  cos = 1 - 0.5 * s + s * s * (_COS[0] + s * (_COS[1] + s * _COS[2]))
+  quadrant = turns.astype(jnp.int32) & 3
+  sin, cos = (
+    jnp.where(quadrant % 2 == 0, sin, cos),
+    jnp.where(quadrant % 2 == 0, cos, sin),
+  )
+  return (
+    jnp.where(quadrant >= 2, -sin, sin),
+    jnp.where((quadrant == 1) | (quadrant == 2), -cos, cos),
+  )
+
+
+def frequencies(num_freqs: int) -> jax.Array:
+  """f32[F] rad per metre: 10000 ** (-k / F) for k = 0 .. F - 1."""
+  F = num_freqs
+  return 10_000.0 ** (-jnp.arange(F, dtype=jnp.float32) / F)
+
 
 def encode(points: jax.Array, num_freqs: int) -> jax.Array:
   """Sines and cosines of metric coordinates, always in float32.
-
-  Frequency k is 10000 ** (-k / F) rad per metre, for k = 0 .. F - 1.
 
   Args:
     points: f32[...,4] x, y, z in metres and validity (0 or 1).
@@ -28,19 +63,17 @@ def encode(points: jax.Array, num_freqs: int) -> jax.Array:
     f32[...,6F+1]: sin x, cos x, sin y, cos y, sin z, cos z (F each), validity.
     An invalid pixel still contributes its coordinates, as in the reference.
   """
-  F = num_freqs
-  freqs = 10_000.0 ** (-jnp.arange(F, dtype=jnp.float32) / F)
-  angle_rad = points[..., :3, None].astype(jnp.float32) * freqs
+  xyz, valid = jnp.split(points.astype(jnp.float32), [3], axis=-1)
+  angle_rad = xyz[..., None] * frequencies(num_freqs)
   waves = jnp.stack([jnp.sin(angle_rad), jnp.cos(angle_rad)], axis=-2)
-  waves = waves.reshape(*points.shape[:-1], 6 * F)
-  return jnp.concatenate([waves, points[..., 3:].astype(jnp.float32)], axis=-1)
+  waves = waves.reshape(*points.shape[:-1], 6 * num_freqs)
+  return jnp.concatenate([waves, valid], axis=-1)
 
 
 def embed_naively(points, kernel, dtype="float32"):
   """The plain definition of `embed`: encode every pixel, then convolve."""
-  features = encode(points, kernel.shape[2] // 6).astype(dtype)
   return jax.lax.conv_general_dilated(
-    features,
+    encode(points, kernel.shape[2] // 6).astype(dtype),
     kernel.astype(dtype),
     kernel.shape[:2],
     "VALID",
@@ -49,11 +82,14 @@ def embed_naively(points, kernel, dtype="float32"):
 
 
 def embed(points, kernel, dtype="float32", remat=True):
-  """Encodes and convolves one pixel row of all patches at a time.
+  """`embed_naively`, but with one pixel row of every patch at a time.
 
-  Row y of every patch meets row y of the kernel only, so the features of one
-  pixel row are alive at a time (1/14 of them), and the kernel's gradient comes
-  out row by row without a sum.
+  Row y of all patches meets row y of the kernel only. So 1/14 of the features
+  are alive at once, and the kernel's gradient comes out row by row, without a
+  sum. Sines, cosines and validity meet their parts of the kernel separately:
+  joining them would cost more than computing them. Patches lie on the minor
+  axis: a TPU pads that one to 128 lanes, which would triple what 32
+  frequencies or 4 coordinates take there.
 
   Args:
     points: f32[B,S,S,4] x, y, z in metres and validity.
@@ -64,21 +100,27 @@ def embed(points, kernel, dtype="float32", remat=True):
   Returns:
     [B,h,w,D] in `dtype`, h = w = S / p.
   """
-  p, D = kernel.shape[0], kernel.shape[-1]
+  p, C, D = kernel.shape[0], *kernel.shape[2:]
   B, h, w = points.shape[0], points.shape[1] // p, points.shape[2] // p
-  rows = points.reshape(B, h, p, w, p, 4).transpose(2, 0, 1, 3, 4, 5)
+  rows = points.reshape(B, h, p, w, p, 4).transpose(2, 5, 4, 0, 1, 3)
+  rows = rows.reshape(p, 4, p, B * h * w).astype(jnp.float32)
+  freqs = frequencies(C // 6)
 
   def add_row(tokens, row):
-    pixels, weights = row
-    features = encode(pixels, kernel.shape[2] // 6).astype(dtype)
-    return tokens + jnp.einsum(
-      "BhwxC,xCD->BhwD", features, weights.astype(dtype)
-    ), None
+    pixels, weights = row  # [4,p,P] and [p,C,D]; below, i is x, y or z
+    weights = weights.astype(dtype)
+    sin, cos = sincos(pixels[:3, :, None] * freqs[:, None])
+    of_waves = weights[:, :-1].reshape(p, 3, 2, C // 6, D)
+    for wave, of_wave in ((sin, of_waves[:, :, 0]), (cos, of_waves[:, :, 1])):
+      tokens += jnp.einsum("ixFP,xiFD->PD", wave.astype(dtype), of_wave)
+    valid = pixels[3].astype(dtype)
+    return tokens + jnp.einsum("xP,xD->PD", valid, weights[:, -1]), None
 
   if remat:
     add_row = jax.checkpoint(add_row, prevent_cse=False)
-  zero = jnp.zeros((B, h, w, D), dtype)
-  return jax.lax.scan(add_row, zero, (rows, kernel))[0]
+  start = jnp.zeros((B * h * w, D), dtype)
+  tokens, _ = jax.lax.scan(add_row, start, (rows, kernel))
+  return tokens.reshape(B, h, w, D)
 
 
 class Embedding(nn.Module):
