@@ -54,7 +54,7 @@ def _object(scene, place, mask, index):
   centre = thing.centre @ to_camera
   samples = things.model(thing.category).samples * thing.scale
   samples = (samples @ thing.axes.T + thing.base) @ to_camera
-  seen, all_of_it = coverage(scene, place, index, mask)
+  seen, all_of_it = coverage(scene, index, mask)
   corners = place.corners[place.owner == index].reshape(-1, 3) @ to_camera
   uv = geometry.project(corners, scene.camera.intrinsics)
   has_front = kind.symmetry == "1"
@@ -88,7 +88,7 @@ def _object(scene, place, mask, index):
 
 
 def coverage(
-  scene: plan.Scene, place: world.World, index: int, mask: np.ndarray
+  scene: plan.Scene, index: int, mask: np.ndarray
 ) -> tuple[int, int]:
   """Pixels of a thing that are seen, and that it would cover alone.
 
@@ -96,38 +96,53 @@ def coverage(
 
   Args:
     scene: the things.
-    place: the same as triangles.
     index: of the thing.
     mask: bool[S, S] where it is seen.
   """
-  size = len(mask)
-  box = plan.image_box(scene, scene.things[index])
-  if _alone_in_view(scene, index, box):
+  thing = scene.things[index]
+  if not may_be_hidden(scene, index):
     seen = int(mask.sum())
     return seen, seen
-  left, top = (math.floor(x) for x in box[:2] * size)
-  right, bottom = (math.ceil(x) for x in box[2:] * size)
+  size = len(mask)
+  rows, columns, far = alone(thing, size)
+  inside_r = (rows >= 0) & (rows < size)
+  inside_c = (columns >= 0) & (columns < size)
+  seen = mask[np.ix_(rows[inside_r], columns[inside_c])].sum()
+  return int(seen), int(np.isfinite(far).sum())
+
+
+def alone(
+  thing: plan.Thing, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """A thing's depth on the pixels around it, beyond the image's borders too.
+
+  Returns:
+    rows i64[R], columns i64[C] of the pixels (every n-th, if there are many),
+    f32[R, C] depth in metres, inf beside it.
+  """
+  left, top, right, bottom = thing.image_box
+  left, top = math.floor(left * size), math.floor(top * size)
+  right, bottom = math.ceil(right * size), math.ceil(bottom * size)
   step = math.ceil(math.sqrt((right - left) * (bottom - top) / _MOST_RAYS))
   columns, rows = np.arange(left, right, step), np.arange(top, bottom, step)
   u, v = np.meshgrid((columns + 0.5) / size, (rows + 0.5) / size)
-  toward = render.rays(scene.camera, u.ravel(), v.ravel()).astype(np.float32)
-  alone = place.alone(index).run(np.zeros_like(toward), toward) != -1
-  rows = rows[(rows >= 0) & (rows < size)]
-  columns = columns[(columns >= 0) & (columns < size)]
-  return int(mask[np.ix_(rows, columns)].sum()), int(alone.sum())
+  toward = render.rays(thing.camera, u.ravel(), v.ravel())
+  return rows, columns, world.distances(thing, toward).reshape(u.shape)
 
 
-def _alone_in_view(scene, index, box):
-  """Whether nothing, nor the image's border, can hide any part of it."""
-  if (box < 0).any() or (box > 1).any():
-    return False
-  for i, other in enumerate(scene.things):
-    rival = plan.image_box(scene, other)
-    if (
-      i != index and (box[:2] < rival[2:]).all() and (rival[:2] < box[2:]).all()
-    ):
-      return False
-  return True
+def may_be_hidden(scene: plan.Scene, index: int) -> bool:
+  """Whether another thing or the image's border might hide a part of it."""
+  box = scene.things[index].image_box
+  if min(box) < 0 or max(box) > 1:
+    return True
+  return any(
+    i != index
+    and box[0] < rival.image_box[2]
+    and rival.image_box[0] < box[2]
+    and box[1] < rival.image_box[3]
+    and rival.image_box[1] < box[3]
+    for i, rival in enumerate(scene.things)
+  )
 
 
 def _box(mask):

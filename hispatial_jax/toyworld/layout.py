@@ -107,7 +107,9 @@ def _make(rng, scene, draft, base, support):
   else:
     yaw = rng.uniform(-180, 180)
   yaw = (yaw + 180.0) % 360.0 - 180.0
-  return plan.Thing(category, colour, scale * factor, yaw, base, support)
+  return plan.Thing(
+    category, colour, scale * factor, yaw, base, support, scene.camera
+  )
 
 
 def _stand(rng, scene, draft):
@@ -177,7 +179,7 @@ def _apart(scene, thing):
 
 def _seen(scene, thing):
   """Most of it in the image, not too small, not mostly behind another."""
-  box = plan.image_box(scene, thing).tolist()
+  box = thing.image_box
   if math.isnan(box[0]):
     return False
   area = _area(box)
@@ -185,7 +187,7 @@ def _seen(scene, thing):
   if inside < 0.75 * area or not 0.003 < area < 0.3:
     return False
   for other in scene.things:
-    rival = plan.image_box(scene, other).tolist()
+    rival = other.image_box
     low = [max(p, q) for p, q in zip(box[:2], rival[:2], strict=True)]
     high = [min(p, q) for p, q in zip(box[2:], rival[2:], strict=True)]
     if _area(low + high) > 0.4 * min(area, _area(rival)):

@@ -45,6 +45,7 @@ class Thing:
     yaw_deg: in W.
     base: f64[3] metres in W, centre of the lower face.
     support: index of the thing below, -1 for the ground.
+    camera: that sees it.
     rows: its materials.
   """
 
@@ -54,6 +55,7 @@ class Thing:
   yaw_deg: float
   base: np.ndarray
   support: int
+  camera: Camera
   rows: list[dict] = dataclasses.field(default_factory=list)
 
   @functools.cached_property
@@ -75,6 +77,15 @@ class Thing:
   def corners(self) -> np.ndarray:
     """f32[8,3] of the box in W."""
     return geometry.box_corners(self.centre, self.size, self.axes)
+
+  @functools.cached_property
+  def image_box(self) -> tuple[float, ...]:
+    """(u1, v1, u2, v2) around the box in the unit image, NaN if too near."""
+    points = self.corners @ self.camera.frame
+    if points[:, 2].min() < 0.1 * points[:, 2].max():
+      return (math.nan,) * 4
+    uv = geometry.project(points, self.camera.intrinsics)
+    return (*uv.min(0).tolist(), *uv.max(0).tolist())
 
   @functools.cached_property
   def footprint(self) -> Footprint:
@@ -142,12 +153,3 @@ def overlap(a: Footprint, b: Footprint, gap: float = 0.0) -> bool:
     if right > reach_right + gap or forward > reach_forward + gap:
       return False
   return True
-
-
-def image_box(scene: Scene, thing: Thing) -> np.ndarray:
-  """[u1, v1, u2, v2] of the box's corners; NaN if one is behind the camera."""
-  points = thing.corners @ scene.camera.frame
-  if points[:, 2].min() < 0.05 * scene.unit:
-    return np.full(4, np.nan)
-  uv = geometry.project(points, scene.camera.intrinsics)
-  return np.concatenate([uv.min(0), uv.max(0)])

@@ -107,7 +107,7 @@ def picture(
     many_v = (edge // size)[:, None] + shift[:, 1]
     many = rays(camera, many_u.ravel() / size, many_v.ravel() / size)
     more = _meet(place, many, camera, size)
-    shine = _shine(place, more, lamp, shadow=1, sky=1)
+    shine = _shine(place, more, lamp, shadow=2, sky=2)
     colours = _colour(place, more, many, lamp, shine)
     rgb[edge] = colours.reshape(len(edge), len(_EDGE), 3).mean(1)
   rgb = (np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -73,39 +73,39 @@ def compose(
     rng = np.random.default_rng([seed, attempt])
     drawn = str(rng.choice(KINDS))
     scene = layout.draw(rng, kind or drawn)
-    around = shell.build(rng, scene)
-    lamp = render.light(rng, scene)
-    place = _keep_visible(scene, around)
-    if place is not None:
-      return scene, place, lamp
+    _drop_hidden(scene)
+    if len(scene.things) >= _LEAST_THINGS:
+      place = world.World(scene, shell.build(rng, scene))
+      return scene, place, render.light(rng, scene)
   raise RuntimeError(
     f"toy scene {seed}: {_ATTEMPTS} drafts without {_LEAST_THINGS} visible "
     "things"
   )
 
 
-def _keep_visible(scene, around):
-  """The world without what can hardly be seen and what stands on that.
+def _drop_hidden(scene):
+  """Removes what can hardly be seen, and what stands on that.
 
   One pass will do: what goes can only uncover the rest.
   """
-  if len(scene.things) < _LEAST_THINGS:
-    return None
-  place = world.World(scene, around)
-  toward = render.grid_rays(scene.camera, _GRID)
-  met = place.first(np.zeros(toward.shape, np.float32), toward)
-  owner = place.owner[met].reshape(_GRID, _GRID)
+  nearest = np.full((_GRID, _GRID), np.inf, np.float32)
+  owner = np.full((_GRID, _GRID), -1)
+  total = []
+  for i, thing in enumerate(scene.things):
+    rows, columns, far = annotate.alone(thing, _GRID)
+    total.append(np.isfinite(far).sum())
+    row = (rows >= 0) & (rows < _GRID)
+    column = (columns >= 0) & (columns < _GRID)
+    spot = np.ix_(rows[row], columns[column])
+    far = far[np.ix_(row, column)]
+    owner[spot] = np.where(far < nearest[spot], i, owner[spot])
+    nearest[spot] = np.minimum(far, nearest[spot])
   hidden = set()
   for i in range(len(scene.things)):
-    seen, all_of_it = annotate.coverage(scene, place, i, owner == i)
-    if seen < _LEAST_CELLS or seen < _LEAST_VISIBLE * all_of_it:
+    seen = (owner == i).sum()
+    if seen < max(_LEAST_CELLS, _LEAST_VISIBLE * total[i]):
       hidden.add(i)
-  if not hidden:
-    return place
   _drop(scene, hidden)
-  if len(scene.things) < _LEAST_THINGS:
-    return None
-  return world.World(scene, around)
 
 
 def _drop(scene, gone):

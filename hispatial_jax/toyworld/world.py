@@ -1,23 +1,14 @@
 """A scene as one set of triangles that rays can be cast into."""
 
 import functools
+import os
 from typing import Any
 
 import numpy as np
 
 from hispatial_jax.toyworld import materials, plan, shapes, things
 
-
-@functools.cache
-def _embree() -> tuple[Any, Any]:
-  try:
-    from embreex import mesh_construction, rtcore_scene
-  except ImportError as error:
-    raise ImportError(
-      "the toy world casts rays with embreex, which is not installed: "
-      "pip install 'hispatial_jax[data]'"
-    ) from error
-  return rtcore_scene.EmbreeScene, mesh_construction.TriangleMesh
+_FAR = 1e6  # metres; embreex gives 1e37 for a miss
 
 
 class World:
@@ -62,7 +53,6 @@ class World:
     self.things = len(scene.things)
     self._planes()
     self._tree = tree(self.corners)
-    self._alone = {}
 
   def _planes(self):
     """Plane and corner weights of each triangle, as linear functions."""
@@ -79,12 +69,6 @@ class World:
     """i32[N]: the triangle that each ray meets first, -1 none."""
     return self._tree.run(origin, direction.astype(np.float32))
 
-  def alone(self, index: int) -> Any:
-    """The tree of one instance, made when first asked for."""
-    if index not in self._alone:
-      self._alone[index] = tree(self.corners[self.owner == index])
-    return self._alone[index]
-
   def blocked(
     self, origin: np.ndarray, direction: np.ndarray, reach: np.ndarray
   ) -> np.ndarray:
@@ -93,12 +77,53 @@ class World:
     return hit != -1
 
 
+def distances(thing: plan.Thing, direction: np.ndarray) -> np.ndarray:
+  """Where rays from the camera meet a thing, as if there were nothing else.
+
+  Uses one tree for each category, made once.
+
+  Args:
+    thing: placed in W.
+    direction: f[N, 3] in W.
+
+  Returns:
+    f32[N] in lengths of direction, inf for a miss.
+  """
+  inverse = thing.axes / thing.scale
+  local = (direction @ inverse).astype(np.float32)
+  origin = (-thing.base @ inverse).astype(np.float32)
+  origins = np.repeat(origin[None], len(local), 0)
+  met = _category_tree(thing.category, os.getpid())
+  far = met.run(origins, local, query="DISTANCE")
+  return np.where(far < _FAR, far, np.float32(np.inf))
+
+
+@functools.cache
+def _category_tree(category, pid):
+  return tree(things.model(category).mesh.corners)
+
+
 def tree(corners: np.ndarray) -> Any:
   """An embree scene of triangles f32[T, 3, 3]."""
-  scene_class, mesh_class = _embree()
-  made = scene_class()
-  mesh_class(made, np.ascontiguousarray(corners, np.float32))
-  return made
+  try:
+    from embreex import mesh_construction, rtcore_scene
+  except ImportError as error:
+    raise ImportError(
+      "the toy world casts rays with embreex, which is not installed: "
+      "pip install 'hispatial_jax[data]'"
+    ) from error
+  scene = rtcore_scene.EmbreeScene(device=_device(os.getpid()), robust=True)
+  corners = np.ascontiguousarray(corners, np.float32)
+  mesh_construction.TriangleMesh(scene, corners)
+  return scene
+
+
+@functools.cache
+def _device(pid):
+  """One for each process: its threads do not survive a fork."""
+  from embreex import rtcore
+
+  return rtcore.EmbreeDevice()
 
 
 def placed(
