@@ -94,7 +94,7 @@ def evaluate(args) -> None:
     figures = dict(evaluator.run(params))
     seconds = time.monotonic() - begin
     bar.close()
-  write(out, args, evaluator, figures, seconds)
+  write(out, args, data, evaluator, figures, seconds)
   print(tables.text(evaluator.table))
   print(f"wrote {out / 'predictions.jsonl'} and {out / 'metrics.json'}")
 
@@ -138,7 +138,7 @@ def load(cfg, path, grid):
   return predict_fns.make(hispatial.Model(**model), grid), words, params
 
 
-def write(out, args, evaluator, figures, seconds) -> None:
+def write(out, args, data, evaluator, figures, seconds) -> None:
   """Writes predictions.jsonl and metrics.json (process 0 alone)."""
   import jax
 
@@ -152,7 +152,7 @@ def write(out, args, evaluator, figures, seconds) -> None:
     "benchmark": args.benchmark,
     "config": args.config,
     "checkpoint": str(args.checkpoint),
-    "split": args.split,
+    "data": data,
     "questions": len(evaluator.rows),
     "seconds": round(seconds, 1),
     "cut": sum(not row["ended"] for row in evaluator.rows),

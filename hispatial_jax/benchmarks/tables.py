@@ -144,7 +144,7 @@ def _percent(value) -> str:
 
 
 def _signed(value) -> str:
-  return "–" if value is None else f"{100 * value:+.1f}"
+  return "–" if value is None else f"{100 * value:+.1f}".replace("-", "−")
 
 
 def cells(line: dict) -> list[str]:

@@ -90,7 +90,8 @@ class Evaluator:
         text = self._tokenizer.decode([int(t) for t in tokens])
         total = float(np.asarray(logp, np.float64).sum())
         ended = bool((tokens == 0).any() or tokens[-1] == 1)
-        more = {"id": info["id"], "logp": total, "ended": ended}
+        more = {"id": info["id"], "index": info["index"]}
+        more |= {"logp": total, "ended": ended}
         yield by_level.row(info, text, self._constants, **more)
         done += 1
       if self._on_batch:

@@ -17,14 +17,15 @@ def split(batch: dict) -> tuple[dict, list]:
   """A batch of `pipeline.eval_batches` -> (arrays, infos).
 
   Infos hold for each row its list of questions, one unless packed, each with
-  the record's "id"; an empty list for padding.
+  the record's "id" and "index" in the split; an empty list for padding.
   """
   arrays = {k: v for k, v in batch.items() if k not in NOT_ARRAYS}
   infos = []
   for row, used in enumerate(np.asarray(arrays["_mask"], bool)):
     found = batch["qa"][row] if used else []
     found = found if isinstance(found, list) else [found]
-    infos.append([{"id": batch["ids"][row], **info} for info in found])
+    of = {"id": batch["ids"][row], "index": batch["index"][row]}
+    infos.append([{**info, **of} for info in found])
   return arrays, infos
 
 
