@@ -100,23 +100,36 @@ def open(path: str | os.PathLike, config: Mapping | None = None) -> Checkpoint:
   if kind in ("npz", "orbax"):
     return _open_ours(path, kind, config)
   read = hispatial.read if kind == "hispatial" else safetensors.read
-  theirs = paligemma.canonical(read(_weights_file(path)))
+  theirs = read(_weights_file(path))
+  return adopt(theirs, config or _config_beside(path), kind, str(path))
+
+
+def adopt(
+  theirs: lazy.Arrays, config: Mapping[str, Any], kind: str, what: str
+) -> Checkpoint:
+  """The checkpoint that tensors under the source's names make.
+
+  Args:
+    theirs: {their name: array}, whatever the prefixes.
+    config: see `open`.
+    kind: "huggingface", "hispatial" or "hispatial-safetensors".
+    what: where they are from; first words of errors.
+
+  Raises:
+    ValueError: tensors missing, surplus or of another shape, all listed.
+  """
+  theirs = paligemma.canonical(theirs)
   shapes = {name: x.shape for name, x in theirs.items()}
-  config = config or _config_beside(path)
   if "text_config" in config:
     config = configs.from_huggingface(config, shapes)
   rows = paligemma.ROWS if kind == "huggingface" else hispatial.ROWS
   wanted = _shapes(config)
   expected = rename.their_shapes(wanted, rows)
-  table = shapes.get(paligemma.EMBEDDING)
-  if table and table[0] > expected[paligemma.EMBEDDING][0]:
-    shapes[paligemma.EMBEDDING] = (
-      expected[paligemma.EMBEDDING][0],
-      *table[1:],
-    )
-  tree.check(expected, shapes, what=f"{path} does not fit its config")
-  params = rename.to_ours(theirs, rows, wanted)
-  return Checkpoint(params, config, kind)
+  table, size = shapes.get(paligemma.EMBEDDING), config["llm"]["vocab_size"]
+  if table and table[0] > size:  # surplus rows
+    shapes[paligemma.EMBEDDING] = (size, *table[1:])
+  tree.check(expected, shapes, what=f"{what} does not fit its config")
+  return Checkpoint(rename.to_ours(theirs, rows, wanted), config, kind)
 
 
 def _open_ours(path, kind, config) -> Checkpoint:

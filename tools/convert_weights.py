@@ -1,0 +1,90 @@
+"""Converts a checkpoint: python tools/convert_weights.py SRC DST [--to FORMAT]
+
+SRC and DST are any of
+  FILE.npz        ours, or big_vision's PaliGemma-2 as released (f32, f16, bf16)
+  FOLDER          orbax as training writes it; PaliGemma-2 of Hugging Face;
+                  HiSpatial's weights.pt + config.json
+  FILE.pt, FILE.safetensors   the weights alone (config.json read beside SRC)
+Formats are told from the files; a DST that could be several needs --to.
+
+  python tools/convert_weights.py paligemma2-3b-pt-448.b16.npz out/ \
+      --to huggingface --verify
+prints the formats, the number of parameters and, with --verify, the largest
+difference between SRC and what reading DST gives back.
+"""
+
+import argparse
+import math
+import os
+import pathlib
+import sys
+import time
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+from hispatial_jax.models import hispatial
+from hispatial_jax.weights import export, lazy, source
+
+
+def main(argv=None) -> int:
+  """Returns the exit code."""
+  args = _parser().parse_args(argv)
+  try:
+    return _convert(args)
+  except (ValueError, OSError, ImportError) as error:
+    print(f"convert_weights: {error}", file=sys.stderr)
+    return 1
+
+
+def _parser():
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument("src", help="checkpoint to read")
+  parser.add_argument("dst", help="file or folder to write; must not exist")
+  parser.add_argument("--to", choices=source.FORMATS, help="format of DST")
+  parser.add_argument(
+    "--dtype", choices=list(lazy.DTYPES), help="of DST; default is SRC's"
+  )
+  parser.add_argument(
+    "--config-from",
+    metavar="CONFIG",
+    help="config.json, or a name such as 3b_448, where SRC has none",
+  )
+  parser.add_argument(
+    "--verify", action="store_true", help="read DST back and compare with SRC"
+  )
+  return parser
+
+
+def _convert(args) -> int:
+  started = time.time()
+  kind = export.format_of(args.dst, args.to)
+  found = source.open(args.src, _config(args.config_from))
+  export.save(args.dst, found, kind, dtype=args.dtype)
+  count = sum(math.prod(x.shape) for x in found.params.values())
+  print(
+    f"{args.src} ({found.format}) -> {args.dst} ({kind}): {count:,} parameters "
+    f"in {len(found.params)} arrays, {time.time() - started:.1f} s"
+  )
+  if not args.verify:
+    return 0
+  again = source.open(args.dst, found.config)
+  gap, name = export.difference(found, again)
+  print(
+    f"largest difference of the round trip: {gap:g}" + (name and f" ({name})")
+  )
+  # Rounding to a shorter dtype is asked for; anything else must be exact.
+  return 0 if gap == 0 or args.dtype else 1
+
+
+def _config(name):
+  if name is None:
+    return None
+  if not pathlib.Path(name).exists() and name in hispatial.names():
+    return hispatial.config(name)
+  return source.read_config(name)
+
+
+if __name__ == "__main__":
+  sys.exit(main())
