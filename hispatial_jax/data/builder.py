@@ -142,7 +142,6 @@ def build(
   if (place / _INFO).exists() and not overwrite:
     raise FileExistsError(f"{place} already holds a dataset")
   _remove_leftovers(place)
-  _check_space(source, directory)
   builder = Records(
     source=source,
     workers=workers,
@@ -151,6 +150,7 @@ def build(
     file_format="array_record",
   )
   with _hook(on_record), tempfile.TemporaryDirectory() as nothing:
+    _check_space(source, directory, workers)
     try:
       builder.download_and_prepare(
         download_dir=nothing,
@@ -277,16 +277,22 @@ def _pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
   return _pools[workers]
 
 
-def _check_space(source, directory) -> None:
-  """Makes one record, to see that there is room for all."""
+def _check_space(source, directory, workers: int) -> None:
+  """Makes one record, to see that there is room for all.
+
+  It is made in the worker processes, which start meanwhile.
+  """
   total = sum(len(ids) for ids in source.splits.values())
   first = next(itertools.chain(*source.splits.values()), None)
   if first is None:
     raise ValueError("the source has no records")
-  if "://" in str(directory):
-    return
-  _, columns, problem = sources.make_encoded(source, first)
-  if problem:
+  if workers > 1:
+    make = _pool(workers).submit
+    tries = [make(sources.make_encoded, source, first) for _ in range(workers)]
+    _, columns, problem = tries[0].result()
+  else:
+    _, columns, problem = sources.make_encoded(source, first)
+  if problem or "://" in str(directory):
     return
   size = sum(len(columns[k]) for k in ("image", "depth", "objects"))
   need = int(1.2 * total * (size + len(json.dumps(columns["qa"])) + 500))
