@@ -49,7 +49,7 @@ def cabinet() -> shapes.Mesh:
   for x in (-0.195, 0.195):
     parts.append(shapes.box((0.36, 0.8, 0.02), (x, 0.5, 0.205), materials.TINT))
     handle = shapes.box(
-      (0.025, 0.2, 0.03), (x * 0.25, 0.55, 0.225), materials.METAL
+      (0.04, 0.22, 0.03), (x * 0.25, 0.55, 0.225), materials.METAL
     )
     parts.append(handle)
   return shapes.join(*parts)
