@@ -102,7 +102,7 @@ def _svg(draw, title: str) -> str:
 
   options = {"svg.fonttype": "none", "svg.hashsalt": "report"}
   with mpl.rc_context(options):
-    fig = figure.Figure(figsize=(5.2, 3.2))
+    fig = figure.Figure(figsize=(4.4, 3.3))
     axes = fig.add_subplot()
     draw(axes)
     axes.set_title(title, loc="left", fontsize=10, color=_COLOURS["ink"])

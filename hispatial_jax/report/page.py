@@ -108,9 +108,10 @@ def choose(rows: list[dict], count: int) -> list[dict]:
     for queue in queues:
       fresh = [r for r in queue if r["index"] not in seen] or queue
       if fresh and len(chosen) < count:
-        chosen.append(fresh[0])
-        queue.remove(fresh[0])
-        seen.add(fresh[0]["index"])
+        row = fresh[0]
+        queue.remove(row)
+        chosen.append(row)
+        seen.add(row["index"])
   return sorted(chosen, key=lambda row: row["level"])
 
 
