@@ -78,8 +78,12 @@ def draw(
   if not isinstance(scene, scenes.Scene):
     scene = scenes.Scene.from_record(dict(record), points)
   roll = dice.Dice(scene.id, int(seed))
-  allowed = set(formats or FORMATS)
   more = {"pixel_grid": pixel_grid, "plain": plain}
+  return _collect(scene, roll, num, chosen, set(formats or FORMATS), more)
+
+
+def _collect(scene, roll, num, chosen, allowed, more) -> list[QA]:
+  """Draws tasks by weight until there are `num` pairs or nothing is left."""
   found: list[QA] = []
   asked: set[tuple] = set()
   tired = dict.fromkeys(chosen, 0)

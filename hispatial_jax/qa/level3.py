@@ -1,6 +1,7 @@
 """Level 3, reasoning: another's point of view, and counting by relation."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +12,7 @@ SIDES = ("in front", "right", "behind", "left")
 _LATERAL_M = 0.2
 _APART_M = 0.3
 _STEEP_DEG = 30.0
-_TRIES = 24
+_TRIES = 32
 # Shares of the answers "none" and "all of them".
 _NONE, _EVERY = 0.10, 0.25
 # Table of the scene, word for -1 and for 1.
@@ -46,11 +47,11 @@ def perspective(scene, roll, form, plain):
   """Left or right, or which of four sides, as an object with a front sees."""
   observers = np.flatnonzero(scene.fronted).tolist()
   targets = np.flatnonzero(scene.relates).tolist()
-  wish = _wish(roll)
+  wish = _wish(roll, form, plain)
   for _ in range(_TRIES if observers and len(targets) > 1 else 0):
     i, j = roll.pick(observers), roll.pick(targets)
     if i != j and scene.gap[i, j] >= _APART_M:
-      made = _view(scene, roll, form, plain, wish, (i, j), float(scene.yaw[i]))
+      made = _view(scene, roll, form, wish, (i, j), float(scene.yaw[i]))
       if made:
         return made
   return None
@@ -59,7 +60,7 @@ def perspective(scene, roll, form, plain):
 def perspective_facing(scene, roll, form, plain):
   """The same for somebody who stands at one object and faces another."""
   usable = np.flatnonzero(scene.relates).tolist()
-  wish = _wish(roll)
+  wish = _wish(roll, form, plain)
   possible = scene.heading_ok and len(usable) > 2
   for _ in range(_TRIES if possible else 0):
     i, f, j = (roll.pick(usable) for _ in range(3))
@@ -70,7 +71,7 @@ def perspective_facing(scene, roll, form, plain):
     if math.hypot(x, z) < 0.5 or near < 0.4:
       continue
     heading = math.degrees(math.atan2(x, z))
-    made = _view(scene, roll, form, plain, wish, (i, f, j), heading)
+    made = _view(scene, roll, form, wish, (i, f, j), heading)
     if made:
       return made
   return None
@@ -81,24 +82,37 @@ def _flat(scene, i, j):
   return math.hypot(x, z)
 
 
-def _wish(roll):
-  """(answer wanted, whether it shall differ from the camera's view)."""
-  return roll.pick(("left", "right")), roll.chance(0.5)
+class _Wish(NamedTuple):
+  """The answer looked for: drawn first, so that all come equally often."""
+
+  four: bool  # one of four sides, else left or right
+  quarter: int
+  hand: str
+  flip: bool  # whether the camera's view shall say the opposite hand
 
 
-def _view(scene, roll, form, plain, wish, ids, heading):
-  """Draft for observer ids[0] and target ids[-1], if it fits the wish."""
+def _wish(roll, form, plain) -> _Wish:
+  four = form == draft.MCQ and not plain and roll.chance(0.5)
+  hand_ = roll.pick(("left", "right"))
+  return _Wish(four, roll.below(4), hand_, roll.chance(0.5))
+
+
+def _granted(scene, wish, i, j, angle, lateral) -> bool:
+  """Whether the answer is beyond doubt and the one looked for."""
+  if wish.four:
+    rise = abs(scene.c_w[j, 1] - scene.c_w[i, 1])
+    steep = math.degrees(math.atan2(rise, _flat(scene, i, j)))
+    return steep <= _STEEP_DEG and level1.quarter(angle) == wish.quarter
+  camera = "right" if scene.c_w[j, 0] > scene.c_w[i, 0] else "left"
+  side = hand(angle, lateral)
+  return side == wish.hand and (side != camera) == wish.flip
+
+
+def _view(scene, roll, form, wish, ids, heading):
+  """Draft for observer ids[0] and target ids[-1], if it grants the wish."""
   i, j = ids[0], ids[-1]
   angle, lateral = bearing(scene.c_w[i], heading, scene.c_w[j])
-  side, quarter = hand(angle, lateral), level1.quarter(angle)
-  rise = scene.c_w[j, 1] - scene.c_w[i, 1]
-  steep = math.degrees(math.atan2(abs(rise), _flat(scene, i, j)))
-  four = form == draft.MCQ and not plain and steep <= _STEEP_DEG
-  four = four and roll.chance(0.5)
-  if quarter is None if four else side is None:
-    return None
-  camera = "right" if scene.c_w[j, 0] > scene.c_w[i, 0] else "left"
-  if not four and (side != wish[0] or (side != camera) != wish[1]):
+  if not _granted(scene, wish, i, j, angle, lateral):
     return None
   name = "perspective" if len(ids) == 2 else "perspective_facing"
   refs = [scene.refs[k] for k in ids]
@@ -109,16 +123,15 @@ def _view(scene, roll, form, plain, wish, ids, heading):
     "values": {"bearing_deg": round(angle, 2), "lateral_m": round(lateral, 3)},
   }
   kind, options = f"{name}.hand", ("left", "right")
-  if four:
-    kind, options, truth = f"{name}.four", SIDES, quarter
+  truth: object = wish.hand
+  if wish.four:
+    kind, options, truth = f"{name}.four", SIDES, wish.quarter
   elif form == draft.MCQ:
-    truth = int(side == "right")
+    truth = int(wish.hand == "right")
   elif form == draft.YES_NO:
     kind, truth = name, roll.chance(0.5)
-    slots["side"] = side if truth else ("left", "right")[side == "left"]
-  else:
-    truth = side
-  return draft.Draft(kind, slots, truth, (four, *ids), meta, options)
+    slots["side"] = options[(wish.hand == "right") == truth]
+  return draft.Draft(kind, slots, truth, (wish.four, *ids), meta, options)
 
 
 def _countable(scene):
@@ -185,8 +198,7 @@ def counting(scene, roll, form, plain):
   group = scene.plurals[scene.cats.index(cat)]
   slots = {"c": group, "c_plural": group, "k": scene.refs[k]}
   slots["where"] = words[1 + (sign > 0)]
-  options: tuple[str, ...] = ()
-  truth: object = f"{n}."
+  options, truth = (), f"{n}."
   if form == draft.MCQ:
     truth = roll.below(min(n, 3) + 1)
     options = tuple(str(n - truth + step) for step in range(4))

@@ -39,7 +39,7 @@ class Thing:
 
   def __init__(self, note, rows):
     self.note, obb = note, note["obb"]
-    yaw = math.radians(obb.get("yaw_deg") or 0.0)
+    yaw = math.radians(obb.get("yaw_deg") or obb.get("angle_deg") or 0.0)
     self.fronted = obb.get("yaw_deg") is not None
     local = (
       (math.cos(yaw), 0.0, -math.sin(yaw)),

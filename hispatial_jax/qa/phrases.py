@@ -5,10 +5,10 @@ plural, p, q pixels, v a length in metres; word, to, place, side, best, less,
 nth and where name the relation asked about. " => " leads an answer in its own
 form. The first two of each entry are the plain ones, for small models.
 
-Levels 0 and 1 are here, 2 and 3 in phrases_relations.py.
+Levels 0 and 1 are here, 2 in phrases_relations.py, 3 in phrases_views.py.
 """
 
-from hispatial_jax.qa import phrases_relations
+from hispatial_jax.qa import phrases_relations, phrases_views
 
 _DEPTH_STEMS = """
 Which of these two pixels is {word}?
@@ -183,4 +183,6 @@ Is {a} oriented {side}, as seen by the viewer?
 Would you say {a} faces {side}?
 For the viewer, does {a} look {side}?
 """,
-} | phrases_relations.BANK
+  **phrases_relations.BANK,
+  **phrases_views.BANK,
+}
