@@ -12,6 +12,7 @@ from hispatial_jax.toyworld import (
   materials,
   plan,
   render,
+  shade,
   shapes,
   things,
   world,
@@ -88,7 +89,7 @@ def test_depth_of_a_cube_is_exact(pitch_deg):
   """Slabs met by hand: the far side of a cube of 2 x 5 m, less the thing."""
   scene = _scene(180.0, "box", pitch_deg)
   place = world.World(scene, [_walls(5.0)])
-  lamp = render.light(np.random.default_rng(0), scene)
+  lamp = shade.light(np.random.default_rng(0), scene)
   shot = render.picture(place, scene.camera, lamp, 48)
   ones = np.ones((48, 48), np.float32)
   ray = geometry.unproject(ones, scene.camera.intrinsics).astype(float)

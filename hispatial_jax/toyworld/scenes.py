@@ -8,6 +8,7 @@ from hispatial_jax.toyworld import (
   materials,
   plan,
   render,
+  shade,
   shell,
   things,
   world,
@@ -67,7 +68,7 @@ def make(seed: int, size: int = 112, kind: str | None = None) -> dict:
 
 def compose(
   seed: int, kind: str | None = None
-) -> tuple[plan.Scene, world.World, render.Light]:
+) -> tuple[plan.Scene, world.World, shade.Light]:
   """What `make` renders: the scene, its triangles, its light."""
   for attempt in range(_ATTEMPTS):
     rng = np.random.default_rng([seed, attempt])
@@ -76,7 +77,7 @@ def compose(
     _drop_hidden(scene)
     if len(scene.things) >= _LEAST_THINGS:
       place = world.World(scene, shell.build(rng, scene))
-      return scene, place, render.light(rng, scene)
+      return scene, place, shade.light(rng, scene)
   raise RuntimeError(
     f"toy scene {seed}: {_ATTEMPTS} drafts without {_LEAST_THINGS} visible "
     "things"

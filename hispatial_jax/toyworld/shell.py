@@ -4,7 +4,6 @@ import numpy as np
 
 from hispatial_jax.core import geometry
 from hispatial_jax.toyworld import materials, plan, shapes
-from hispatial_jax.toyworld.materials import row
 
 FLOOR, WALLS, CEILING, TRIM, GLOW, CANVAS, FRAME, RUG, LEGS, TOP = range(10)
 
@@ -76,16 +75,16 @@ def _rows(rng, unit):
   white = (0.78, 0.77, 0.74)
   gloss = 0.0 if pattern == materials.CARPET else 0.25
   return [
-    row(base, second, pattern, period, gloss, seed=seed[0]),
-    row(wall, stripes, materials.WALL, 0.3 * unit, 0.0, seed=seed[1]),
-    row((0.75, 0.75, 0.73), gloss=0.0),
-    row(white, gloss=0.2),
-    row((0.75, 0.86, 0.95), gloss=0.5, glow=0.7),
-    row(*canvas, materials.CHECKS, 0.25 * unit, 0.1, seed=seed[2]),
-    row((0.10, 0.07, 0.05), gloss=0.3),
-    row(soft, soft * 0.6 + 0.12, materials.RINGS, 0.32 * unit, 0.0),
-    row((0.16, 0.13, 0.11), gloss=0.3),
-    row(*top, materials.GRAIN, 0.1 * unit, 0.3, seed=seed[3]),
+    materials.row(base, second, pattern, period, gloss, seed=seed[0]),
+    materials.row(wall, stripes, materials.WALL, 0.3 * unit, 0.0, seed=seed[1]),
+    materials.row((0.75, 0.75, 0.73), gloss=0.0),
+    materials.row(white, gloss=0.2),
+    materials.row((0.75, 0.86, 0.95), gloss=0.5, glow=0.7),
+    materials.row(*canvas, materials.CHECKS, 0.25 * unit, 0.1, seed=seed[2]),
+    materials.row((0.10, 0.07, 0.05), gloss=0.3),
+    materials.row(soft, soft * 0.6 + 0.12, materials.RINGS, 0.32 * unit, 0.0),
+    materials.row((0.16, 0.13, 0.11), gloss=0.3),
+    materials.row(*top, materials.GRAIN, 0.1 * unit, 0.3, seed=seed[3]),
   ]
 
 
