@@ -1,0 +1,125 @@
+"""Eight devices and two processes compute what one device computes."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hispatial_jax.core import checkpoint, metrics, tokenizer
+
+_ROOT = pathlib.Path(__file__).parent.parent
+# Calls of models.sharding.shard_batch on the way through the model: image,
+# points, and the input of either transformer.
+_IN_MODEL = 4
+
+
+def _start(script, *args, **environment):
+  env = {**os.environ, "JAX_NUMPY_DTYPE_PROMOTION": "strict", **environment}
+  return subprocess.Popen(
+    [sys.executable, _ROOT / "tests" / script, *map(str, args)],
+    cwd=_ROOT,
+    env=env,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def _finish(*started, timeout=300):
+  """[(exit code, stdout, stderr)]; kills what does not end."""
+  out = []
+  try:
+    for process in started:
+      text, errors = process.communicate(timeout=timeout)
+      out.append((process.returncode, text, errors))
+  finally:
+    for process in started:
+      process.kill()
+  return out
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+  path = tmp_path_factory.mktemp("words") / "tokenizer.model"
+  tokenizer.train_small(["how far is the red chair? 1.25 m"] * 50, path=path)
+  return path
+
+
+@pytest.mark.slow
+def test_eight_devices_equal_one(words):
+  eight = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+  runs = {
+    "one": _start("train_mesh_driver.py", words, 1, 1, 1),
+    "data": _start("train_mesh_driver.py", words, 8, 1, 1, **eight),
+    "fsdp": _start("train_mesh_driver.py", words, 2, 4, 2, **eight),
+  }
+  found = dict(zip(runs, _finish(*runs.values()), strict=True))
+  for name, (code, _, errors) in found.items():
+    assert code == 0, f"{name}: {errors}"
+  found = {name: json.loads(out) for name, (_, out, _) in found.items()}
+  assert [found[name]["devices"] for name in runs] == [1, 8, 8]
+  assert found["one"]["sharded"] == found["data"]["sharded"] == 0
+  assert found["fsdp"]["sharded"] == 7
+  for name, run in found.items():
+    # Sums over devices in another order.
+    np.testing.assert_allclose(
+      run["losses"], found["one"]["losses"], atol=1e-5, err_msg=name
+    )
+    wanted = run["trainable"] + run["batch"] + _IN_MODEL
+    assert run["constraints"] == wanted, name
+
+
+def _pair(words, workdir, *flags, of_one=()):
+  """Starts two processes of one run; of_one: environment of the second."""
+  with socket.socket() as probe:
+    probe.bind(("localhost", 0))
+    port = probe.getsockname()[1]
+  shared = [
+    *("--config", f"tests/train_config.py:tokenizer={words},steps=400"),
+    *("--workdir", workdir, "--coordinator", f"localhost:{port}"),
+    *("--num_processes", 2, *flags, "--process_id"),
+  ]
+  return [
+    _start("train_driver.py", *shared, 0),
+    _start("train_driver.py", *shared, 1, **dict(of_one)),
+  ]
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(words, tmp_path):
+  short = ("--config.total_steps=6",)
+  one = _start(
+    "train_driver.py",
+    *("--config", f"tests/train_config.py:tokenizer={words}"),
+    *("--workdir", tmp_path / "one"),
+  )
+  two = _pair(words, tmp_path / "two", *short)
+  for code, _, errors in _finish(one, *two):
+    assert code == 0, errors
+  losses = [
+    [row["train/loss"] for row in metrics.read(tmp_path / name)]
+    for name in ("one", "two")
+  ]
+  assert len(losses[0]) == 6
+  # Six updates after sums in another order; the loss falls from 8.1 to 6.8.
+  np.testing.assert_allclose(losses[1], losses[0], atol=1e-5)
+  again = _finish(*_pair(words, tmp_path / "two", "--config.total_steps=7"))
+  assert [code for code, _, _ in again] == [0, 0]
+  assert "resumed at step 6" in again[0][1]
+  assert "step" not in again[1][1]  # only the first one reports
+
+
+@pytest.mark.slow
+def test_sigterm_of_one_process_saves_on_both(words, tmp_path):
+  quiet = ("--config.checkpoint.every=1000", "--config.log.every=100")
+  pair = _pair(words, tmp_path, *quiet, of_one={"TERM_AT": "20"})
+  (code, out, errors), (other, _, more) = _finish(*pair)
+  assert (code, other) == (0, 0), errors + more
+  assert "SIGTERM: saved step" in out
+  step = int(checkpoint.step_folder(tmp_path).name)
+  assert 20 <= step < 400
