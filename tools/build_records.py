@@ -18,6 +18,8 @@ def main(argv=None) -> int:
   """Returns the exit code: 0, or 1 after one line of error."""
   args = _parse(argv)
   logging.basicConfig(level=logging.ERROR, format="%(message)s")
+  logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+  logging.getLogger("hispatial_jax").setLevel(logging.WARNING)
   try:
     source = _source(args)
     _build(args, source)
