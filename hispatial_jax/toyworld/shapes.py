@@ -85,7 +85,7 @@ def pillow(
     power: of both sections.
     cells: of the grid around and upward; by default few for small ones.
   """
-  cells = cells or ((16, 8) if max(size) > 0.15 else (10, 6))
+  cells = cells or _cells(max(size))
   around = np.linspace(0, 2 * math.pi, cells[0] + 1)
   upward = np.linspace(-math.pi / 2, math.pi / 2, cells[1] + 1)
 
@@ -106,6 +106,11 @@ def pillow(
   half = np.asarray(size, float) / 2
   normals = _unit(surface(max(2 - power, 1e-3)) / half)
   return grid(surface(power) * half + np.asarray(centre), normals, slot)
+
+
+def _cells(size):
+  """Enough for a smooth outline at that size in metres."""
+  return (16, 8) if size > 0.3 else (12, 6) if size > 0.12 else (8, 4)
 
 
 def lathe(
@@ -151,7 +156,7 @@ def cylinder(
 ) -> Mesh:
   """A closed cylinder that stands on `base`."""
   profile = [(0, 0), (radius, 0), (radius, height), (0, height)]
-  return lathe(profile, slot, base, segments=20)
+  return lathe(profile, slot, base, 20 if radius > 0.1 else 12)
 
 
 def hoop(

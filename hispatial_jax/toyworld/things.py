@@ -8,6 +8,8 @@ import numpy as np
 
 from hispatial_jax.toyworld import furniture, shapes, toys
 
+SAMPLES = 201  # points of a surface; then percentiles need no interpolation
+
 
 class Kind(NamedTuple):
   """One category.
@@ -63,7 +65,7 @@ class Model(NamedTuple):
   Attributes:
     mesh: centred on its bounding box in right and forward, standing at up = 0.
     size: f64[3] metres along right, up, forward.
-    samples: f32[S, 3] points on the surface, even by area.
+    samples: f32[SAMPLES, 3] points on the surface, even by area.
   """
 
   mesh: shapes.Mesh
@@ -80,7 +82,7 @@ def model(category: str) -> Model:
   middle = (low + high) / 2
   middle[1] = low[1]
   mesh = shapes.shift(mesh, -middle)
-  return Model(mesh, high - low, _surface_points(mesh, 256))
+  return Model(mesh, high - low, _surface_points(mesh, SAMPLES))
 
 
 def _surface_points(mesh: shapes.Mesh, count: int) -> np.ndarray:
