@@ -240,7 +240,7 @@ def _direct_options():
   """Beam's in-process runner; the default would look for one to download."""
   from apache_beam.options import pipeline_options
 
-  return pipeline_options.PipelineOptions(["--runner=BundleBasedDirectRunner"])
+  return pipeline_options.PipelineOptions(["--runner=FnApiRunner"])
 
 
 def _make_chunk(
