@@ -154,18 +154,18 @@ Is it true that the pixel in {p} is {word} than the pixel in {q}?
   "orientation.side/text": _SIDE,
   "orientation.side/mcq": _SIDE,
   "orientation.side/yes_no": """
-Do we see the {side} of {a}?
-Is the {side} of {a} facing the camera?
-Is the {side} of {a} turned to us?
-Does {a} show its {side} to the viewer?
-Does the {side} of {a} point at the lens?
-Is it the {side} of {a} that we look at?
-Looking at {a}, is its {side} before us?
-Does {a} turn its {side} to the camera?
-From here, is the {side} of {a} the side that shows?
-Is the camera looking at the {side} of {a}?
-Would you say {a} faces us with its {side}?
-Is the {side} the side of {a} that we see?
+Do we see the {side} side of {a}?
+Is the {side} side of {a} facing the camera?
+Is the {side} side of {a} turned to us?
+Does {a} show its {side} side to the viewer?
+Does the {side} side of {a} point at the lens?
+Is it the {side} side of {a} that we look at?
+Looking at {a}, is its {side} side before us?
+Does {a} turn its {side} side to the camera?
+From here, does the {side} side of {a} show?
+Is the camera looking at the {side} side of {a}?
+Would you say {a} faces us with its {side} side?
+Is it true that we see the {side} side of {a}?
 """,
   "orientation.heading/text": _HEADING,
   "orientation.heading/mcq": _HEADING,
