@@ -31,7 +31,8 @@ def generate(
     model: `hispatial.Model`.
     params: its parameters.
     batch: image, points, text i32[B,T], mask_ar, mask_input i32[B,T]; prompts
-      at the left, one question a row. Other keys are ignored.
+      at the left, one question a row; B / R images if each has R rows, see
+      `hispatial.Model`. Other keys are ignored.
     max_new_tokens: N.
     temperature: 0 takes the likeliest token; else logits are divided by it.
     top_p: when drawing, keep the smallest set of tokens whose probabilities

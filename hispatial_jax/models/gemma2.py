@@ -62,6 +62,16 @@ class Cache(NamedTuple):
   v: jax.Array
 
 
+def join(shared: Cache, own: Cache) -> Cache:
+  """Rows of a cache that B rows share, then the own ones of N = R * B rows."""
+  repeats = own.k.shape[1] // shared.k.shape[1]
+
+  def put(a, b):
+    return jnp.concatenate([jnp.repeat(a, repeats, axis=1), b], axis=2)
+
+  return jax.tree.map(put, shared, own)
+
+
 def softcap(x: jax.Array, cap: float | None) -> jax.Array:
   """Squashes `x` smoothly into (-cap, cap); 0 or None leaves it alone."""
   return cap * jnp.tanh(x / cap) if cap else x
@@ -157,30 +167,41 @@ class Attention(nn.Module):
 def attend(q, parts, mask, cap):
   """Softmax attention over keys that lie in several arrays.
 
-  The scores are joined, not the keys, so a cache is read where it is.
+  The scores are joined, not the keys, so a cache is read where it is. A part
+  may have fewer rows than the queries: row b of it then serves the R = N / B
+  query rows from b * R on, which share it (questions about one image).
 
   Args:
-    q: [B,T,K,G,H] rotated, scaled queries.
+    q: [N,T,K,G,H] rotated, scaled queries.
     parts: list of (keys [B,S_i,K,H], values [B,S_i,K,H]), in any dtype.
-    mask: bool[B,T,S], True = may attend, S the sum of all S_i.
+    mask: bool[N,T,S], True = may attend, S the sum of all S_i.
     cap: softcap of the scores, or None.
 
   Returns:
-    [B,T,K,G,H] in q's dtype; scores and softmax are float32.
+    [N,T,K,G,H] in q's dtype; scores and softmax are float32.
   """
+  N, T, K, G, H = q.shape
   parts = [(k.astype(q.dtype), v.astype(q.dtype)) for k, v in parts]
-  scores = [
-    jnp.einsum("BTKGH,BSKH->BKGTS", q, k, preferred_element_type=jnp.float32)
-    for k, _ in parts
-  ]
-  scores = softcap(jnp.concatenate(scores, axis=-1), cap)
-  scores = jnp.where(mask[:, None, None], scores, _MASKED)
+
+  def scores_of(k):
+    B, S = k.shape[:2]
+    scores = jnp.einsum(
+      "BRTKGH,BSKH->BRKGTS",
+      q.reshape(B, N // B, T, K, G, H),
+      k,
+      preferred_element_type=jnp.float32,
+    )
+    return scores.reshape(N, K, G, T, S)
+
+  scores = jnp.concatenate([scores_of(k) for k, _ in parts], axis=-1)
+  scores = jnp.where(mask[:, None, None], softcap(scores, cap), _MASKED)
   weights = jax.nn.softmax(scores, axis=-1).astype(q.dtype)
   out, start = 0.0, 0
   for _, v in parts:
-    end = start + v.shape[1]
-    out += jnp.einsum("BKGTS,BSKH->BTKGH", weights[..., start:end], v)
-    start = end
+    B, S = v.shape[:2]
+    of_part = weights[..., start : start + S].reshape(B, N // B, K, G, T, S)
+    new = jnp.einsum("BRKGTS,BSKH->BRTKGH", of_part, v)
+    out, start = out + new.reshape(q.shape), start + S
   return out
 
 
@@ -305,7 +326,8 @@ class Model(nn.Module):
       x: [B,T,D] embedded inputs.
       positions: i32[B,T].
       mask: bool[B,T,S+T], True = may attend; the cache's S rows come first.
-      cache: `Cache` of S rows (S may be 0), or None when none is wanted.
+      cache: `Cache` of S rows (S may be 0), or None when none is wanted. Its
+        batch may be a divisor of B: see `attend`.
 
     Returns:
       ([B,T,D] after the final norm, Cache of the T new rows or None). The

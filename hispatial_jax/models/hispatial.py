@@ -126,8 +126,10 @@ class Model(nn.Module):
       ignores `points`.
     dtype: of activations and matmuls in all three. Softmax, norms, rotary
       angles, point encoding and loss are float32 whatever it is.
-    image_sees_text: True is the reference's prefix; False hides the question
-      from the image, which makes packed and unpacked rows the same model.
+    image_sees_text: True is the reference's prefix: image and question see
+      each other. False hides the question from the image, so that the image
+      is read once for all the questions about it: another model, to be
+      trained so.
   """
 
   img: dict
@@ -152,23 +154,26 @@ class Model(nn.Module):
         **self.pointmap, dtype=self.dtype, name="pointmap"
       )
 
-  def __call__(self, image, points, text, mask_ar, segments=None):
+  def __call__(self, image, points, text, mask_ar):
     """Logits at every text position.
 
     Args:
       image: f32[B,S,S,3] RGB in [-1, 1].
       points: f32[B,S,S,4] x, y, z in metres (camera frame) and validity; None
         leaves the point map out.
-      text: i32[B,T] tokens; bos prefix newline suffix eos pad.
-      mask_ar: i32[B,T]; 0 on the prefix, 1 on suffix and padding.
-      segments: i32[B,T], several questions of one image in a row: 1.. number
-        of the question, 0 padding. Needs image_sees_text=False.
+      text: i32[N,T] tokens; bos prefix newline suffix eos pad. N = R * B:
+        rows b * R to b * R + R - 1 are about image b. R > 1 needs
+        image_sees_text=False.
+      mask_ar: i32[N,T]; 0 on the prefix, 1 on suffix and padding.
 
     Returns:
-      (f32[B,T,V] next-token logits after the final softcap, dict of
+      (f32[N,T,V] next-token logits after the final softcap, dict of
       intermediate values).
+
+    Raises:
+      ValueError: if text and image rows do not go together.
     """
-    x, out = self.pre_logits(image, points, text, mask_ar, segments)
+    x, out = self.pre_logits(image, points, text, mask_ar)
     out["text_logits"] = self.logits(x)
     return out["text_logits"], out
 
@@ -184,23 +189,42 @@ class Model(nn.Module):
     out["image_tokens"] = tokens
     return tokens, out
 
-  def pre_logits(self, image, points, text, mask_ar, segments=None):
-    """Like a call, but [B,T,D] before the output table; see `logits`."""
-    if segments is not None and self.image_sees_text:
-      raise ValueError(
-        "segments need a model with image_sees_text=False: several questions "
-        "share the image tokens, which then cannot see any of them"
-      )
-    if segments is None and not self.image_sees_text:
-      segments = jnp.ones_like(text)
-    real = jnp.ones(text.shape, bool)
+  def pre_logits(self, image, points, text, mask_ar):
+    """Like a call, but [N,T,D] before the output table; see `logits`."""
     tokens, out = self.embed_image(image, points)
-    P = tokens.shape[1]
-    x = jnp.concatenate([tokens, self._llm.embed(text)], axis=1)
-    mask = masks.image_and_text(P, mask_ar, real, segments)
-    x, _ = self._llm(x, masks.positions(P, real, segments), mask)
-    out |= {"attn_mask": mask, "pre_logits": x}
-    return x[:, P:], out
+    real = jnp.ones(text.shape, bool)
+    x, _, seen = self._read(tokens, text, mask_ar, real)
+    return x, out | seen
+
+  def _read(self, tokens, text, mask_ar, real, empty=None):
+    """Image tokens [B,P,D] and text i32[N,T] through the language model.
+
+    With `empty`, a cache of no rows, the keys and values of all P + T rows
+    are returned as well.
+
+    Returns:
+      ([N,T,D] of the text, gemma2.Cache or None, dict of intermediate values).
+    """
+    B, P = tokens.shape[:2]
+    if text.shape[0] % B or (text.shape[0] > B and self.image_sees_text):
+      raise ValueError(
+        f"{text.shape[0]} rows of text for {B} images: expected as many, or "
+        "with image_sees_text=False a multiple of them"
+      )
+    x = self._llm.embed(text)
+    if self.image_sees_text:
+      mask = masks.image_and_text(P, mask_ar, real)
+      x = jnp.concatenate([tokens, x], axis=1)
+      x, cache = self._llm(x, masks.positions(P, real), mask, empty)
+      return x[:, P:], cache, {"attn_mask": mask, "pre_logits": x}
+    start = self._llm.empty_cache(B) if empty is None else empty
+    at = masks.positions(P, real)
+    everywhere = jnp.ones((B, P, P), bool)
+    _, image = self._llm(tokens, at[:B, :P], everywhere, start)
+    mask = masks.text_after_image(P, mask_ar, real)
+    x, new = self._llm(x, at[:, P:], mask, image)
+    cache = None if empty is None else gemma2.join(image, new)
+    return x, cache, {"attn_mask": mask, "pre_logits": x}
 
   def logits(self, x):
     """[...,D] -> f32[...,V], softcapped."""
@@ -211,22 +235,19 @@ class Model(nn.Module):
 
     Args:
       image, points, text, mask_ar: as in a call; one prompt a row.
-      mask_input: i32[B,T], 1 on the prompt's tokens. They stand at the left.
+      mask_input: i32[N,T], 1 on the prompt's tokens. They stand at the left.
       cache_dtype: of the keys and values; None is the model's dtype.
 
     Returns:
-      (f32[B,V] logits after each row's last token, gemma2.Cache of all P + T
-      rows, bool[B,P+T] which of them are real).
+      (f32[N,V] logits after each row's last token, gemma2.Cache of all P + T
+      rows, bool[N,P+T] which of them are real).
     """
     real = mask_input.astype(bool)
-    segments = None if self.image_sees_text else mask_input
     tokens, _ = self.embed_image(image, points)
     B, P = tokens.shape[:2]
-    x = jnp.concatenate([tokens, self._llm.embed(text)], axis=1)
-    mask = masks.image_and_text(P, mask_ar, real, segments)
     empty = self._llm.empty_cache(B, cache_dtype)
-    x, cache = self._llm(x, masks.positions(P, real, segments), mask, empty)
-    last = P + jnp.sum(real, axis=1) - 1
+    x, cache, _ = self._read(tokens, text, mask_ar, real, empty)
+    last = jnp.sum(real, axis=1) - 1
     x = jnp.take_along_axis(x, last[:, None, None], axis=1)[:, 0]
     real = jnp.pad(real, ((0, 0), (P, 0)), constant_values=True)
     return self.logits(x), cache, real

@@ -18,8 +18,9 @@ def next_token_loss(
   Args:
     model: `hispatial.Model`.
     params: its parameters.
-    batch: image, points, text, mask_ar, mask_loss and optionally segments and
-      `_mask`; shapes as in `hispatial.Model`, B rows of T tokens.
+    batch: image, points, text, mask_ar, mask_loss and optionally `_mask`
+      bool[B]; shapes as in `hispatial.Model`. B counts rows of text here, of
+      which several may share an image.
     reduce: "tokens" is the mean over all suffix tokens of the batch together
       (HiSpatial), "examples" the mean over rows of each row's mean
       (big_vision).
@@ -36,14 +37,12 @@ def next_token_loss(
   """
   if reduce not in ("tokens", "examples"):
     raise ValueError(f"reduce is {reduce!r}, expected 'tokens' or 'examples'")
-  segments = batch.get("segments")
   x, _ = model.apply(
     {"params": params},
     batch["image"],
     batch.get("points"),
     batch["text"][:, :-1],
     batch["mask_ar"][:, :-1],
-    None if segments is None else segments[:, :-1],
     method="pre_logits",
   )
   targets = batch["text"][:, 1:]

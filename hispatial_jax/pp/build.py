@@ -1,6 +1,6 @@
 """From a spec to what is done to one example.
 
-    ops = build("decode|points(112)|resize(112)|draw_qa(8)|pack(320)",
+    ops = build("decode|points(112)|resize(112)|draw_qa(8)|tokenize(64)",
                 tokenizer=words, extra={"decode": ...})
     example = ops(example)
 
@@ -32,7 +32,6 @@ OPS = {
 }
 TEXT_OPS = {
   "tokenize": text.get_tokenize,
-  "pack": text.get_pack,
   "prompt": text.get_prompt,
 }
 
@@ -66,8 +65,8 @@ def build(
   """Builds the operations of a spec.
 
   Args:
-    string: for example "points(112)|resize(112)|draw_qa(8)|pack(320)".
-    tokenizer: core.tokenizer.Tokenizer, for tokenize, pack and prompt.
+    string: for example "points(112)|resize(112)|draw_qa(8)|tokenize(64)".
+    tokenizer: core.tokenizer.Tokenizer, for tokenize and prompt.
     extra: further operations by name.
 
   Raises:
@@ -83,7 +82,7 @@ def for_decoding(string: str, length: int | None = None) -> str:
   """The same spec with its text operation made `prompt`: no answers.
 
   Args:
-    string: a spec that ends in tokenize(T), pack(T) or prompt(T).
+    string: a spec that ends in tokenize(T) or prompt(T).
     length: T of the prompt; None: as it stands.
 
   Raises:
