@@ -10,7 +10,7 @@ import sys
 import data_fakes
 import pytest
 
-from hispatial_jax.data import builder, records
+from hispatial_jax.data import builder, maker, records
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_no_space_while_writing(tmp_path, monkeypatch):
   mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(place)]
   if subprocess.run(mount, capture_output=True).returncode:
     pytest.skip("may not mount a small file system")
-  monkeypatch.setattr(builder, "_check_space", lambda *_: None)
+  monkeypatch.setattr(maker, "check_space", lambda *_: None)
   try:
     with pytest.raises(OSError, match="no space left in"):
       builder.build(data_fakes.Source(train=200, val=0), place)

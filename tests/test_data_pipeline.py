@@ -8,7 +8,7 @@ import data_fakes
 import numpy as np
 import pytest
 
-from hispatial_jax.data import builder, pipeline, reader
+from hispatial_jax.data import builder, pipeline, reader, sources
 
 _WORDS = data_fakes.Tokenizer()
 _PP = "decode|points(28)|resize(28)|jitter(0.2)|stored_qa(2)|pack(64)"
@@ -149,11 +149,8 @@ def test_mixture_by_weight(built, tmp_path):
 def _break(built, tmp_path, names):
   """A copy of the records with broken pictures."""
 
-  class Broken(data_fakes.Source):
-    pass
-
   source = data_fakes.Source(train=13, val=0)
-  kept = builder.sources.make_encoded
+  kept = sources.make_encoded
 
   def make(source, name):
     name, columns, problem = kept(source, name)
@@ -161,11 +158,11 @@ def _break(built, tmp_path, names):
       columns["image"] = columns["image"][:50]
     return name, columns, problem
 
-  builder.sources.make_encoded = make
+  sources.make_encoded = make
   try:
     builder.build(source, tmp_path)
   finally:
-    builder.sources.make_encoded = kept
+    sources.make_encoded = kept
   return str(tmp_path)
 
 

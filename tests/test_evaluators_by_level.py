@@ -1,6 +1,12 @@
 """Judged answers over padded batches: exact, whatever the batch size."""
 
 import functools
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -50,7 +56,7 @@ def _batches(questions, batch_size):
       "_mask": np.arange(batch_size) < len(some),
       "qa": some + [None] * pad,
       "ids": [f"i{(start + k) // 4}" for k in range(len(some))] + [None] * pad,
-      "index": [0] * batch_size,
+      "index": [(start + k) // 4 for k in range(len(some))] + [None] * pad,
     }
 
 
@@ -167,3 +173,54 @@ def test_two_questions_in_a_row_cannot_be_decoded():
   }
   with pytest.raises(ValueError, match="one question a row"):
     rows.prompts(batch)
+
+
+_TWO = """
+import sys, json, functools, jax
+jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
+import test_evaluators_by_level as t
+me, out = jax.process_index(), sys.argv[3]
+mine = lambda: t._share(t._batches(t._questions(23), 4), me, 2)
+evaluator = t.by_level.Evaluator(
+  {"generate": t._generate}, tokenizer=t._Words(), max_new_tokens=4,
+  batches=mine, constants=t.benchmark.constant_answers(t._questions(23)))
+figures = dict(evaluator.run(None))
+json.dump([figures, evaluator.rows], open(f"{out}/{me}.json", "w"))
+"""
+
+
+def _share(batches, process, count):
+  """Every count-th batch; the last round is filled up with padding."""
+  batches = list(batches)
+  for start in range(0, len(batches), count):
+    at = start + process
+    batch = batches[min(at, len(batches) - 1)]
+    if at >= len(batches):
+      none = [None] * len(batch["qa"])
+      batch = {**batch, "_mask": batch["_mask"] & False}
+      batch |= {"qa": none, "ids": none, "index": none}
+    yield batch
+
+
+def test_two_processes_count_as_one(tmp_path):
+  with socket.socket() as s:
+    s.bind(("localhost", 0))
+    address = f"localhost:{s.getsockname()[1]}"
+  here = str(pathlib.Path(__file__).parent)
+  env = {**os.environ, "PYTHONPATH": here, "JAX_PLATFORMS": "cpu"}
+  both = [
+    subprocess.Popen(
+      [sys.executable, "-c", _TWO, address, str(i), str(tmp_path)], env=env
+    )
+    for i in range(2)
+  ]
+  try:
+    assert [p.wait(timeout=120) for p in both] == [0, 0]
+  finally:
+    for process in both:
+      process.kill()
+  figures, one = _evaluate(23, 4)
+  for i in range(2):
+    got, rows_ = json.loads((tmp_path / f"{i}.json").read_text())
+    assert got == figures
+    assert rows_ == one.rows

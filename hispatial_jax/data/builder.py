@@ -9,36 +9,21 @@ files, whatever the runner or the number of workers. It writes beside the place
 and renames: a folder that has the dataset's name is whole.
 """
 
-import concurrent.futures
-import contextlib
 import functools
-import io
-import itertools
-import json
-import logging
-import multiprocessing
-import pathlib
-import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
 from hispatial_jax.core import spec
-from hispatial_jax.data import records, sources
+from hispatial_jax.data import maker, records
 
 _INFO = "dataset_info.json"
 _CHUNK = 256
-_MAX_NAMED = 10
-_LOG = logging.getLogger(__name__)
 _KEEP = tfds.GenerateMode.REUSE_DATASET_IF_EXISTS
 _OVERWRITE = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
-
-# Called in the process that runs Beam's default runner, after each record.
-_on_record: Callable[[], None] | None = None
-_pools: dict[int, concurrent.futures.ProcessPoolExecutor] = {}
 
 
 class Records(tfds.core.GeneratorBasedBuilder):
@@ -79,7 +64,7 @@ class Records(tfds.core.GeneratorBasedBuilder):
     ids = self._source.splits[split]
     chunks = [list(ids[i : i + _CHUNK]) for i in range(0, len(ids), _CHUNK)]
     make = functools.partial(
-      _make_chunk, self._source, self._workers, self._skip_bad
+      maker.make_chunk, self._source, self._workers, self._skip_bad
     )
     return beam.Create(chunks, reshuffle=False) | beam.FlatMap(make)
 
@@ -149,8 +134,8 @@ def build(
     data_dir=str(directory),
     file_format="array_record",
   )
-  with _hook(on_record), tempfile.TemporaryDirectory() as nothing:
-    _check_space(source, directory, workers)
+  with maker.processes(on_record), tempfile.TemporaryDirectory() as nothing:
+    maker.check_space(source, directory, workers)
     try:
       builder.download_and_prepare(
         download_dir=nothing,
@@ -211,20 +196,6 @@ def _place(directory) -> epath.Path:
   return epath.Path(directory) / "records" / str(Records.VERSION)
 
 
-@contextlib.contextmanager
-def _hook(on_record):
-  """Sets what is called after each record; ends the processes at the end."""
-  global _on_record
-  _on_record = on_record
-  try:
-    yield
-  finally:
-    _on_record = None
-    for pool in _pools.values():
-      pool.shutdown()
-    _pools.clear()
-
-
 def _find(directory) -> epath.Path:
   root = epath.Path(directory)
   for pattern in (_INFO, f"records/*/{_INFO}", f"*/*/{_INFO}"):
@@ -241,69 +212,6 @@ def _direct_options():
   from apache_beam.options import pipeline_options
 
   return pipeline_options.PipelineOptions(["--runner=FnApiRunner"])
-
-
-def _make_chunk(
-  source, workers: int, skip_bad: bool, ids: list[str]
-) -> Iterator[tuple[str, dict]]:
-  """Makes the records of a chunk, in `workers` processes."""
-  make = functools.partial(sources.make_encoded, source)
-  if workers > 1:
-    made: Iterable = _pool(workers).map(make, ids, chunksize=4)
-  else:
-    made = map(make, ids)
-  bad = []
-  for name, columns, problem in made:
-    if _on_record is not None:
-      _on_record()
-    if problem and skip_bad:
-      _LOG.warning("left out a bad record: %s", problem)
-    elif problem:
-      bad.append(problem)
-      if len(bad) == _MAX_NAMED:
-        break
-    else:
-      pictures = {k: io.BytesIO(columns[k]) for k in ("image", "depth")}
-      yield name, {**columns, **pictures}
-  if bad:
-    raise records.BadRecord("build", "\n".join(bad))
-
-
-def _pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
-  if workers not in _pools:
-    _pools[workers] = concurrent.futures.ProcessPoolExecutor(
-      workers, mp_context=multiprocessing.get_context("spawn")
-    )
-  return _pools[workers]
-
-
-def _check_space(source, directory, workers: int) -> None:
-  """Makes one record, to see that there is room for all.
-
-  It is made in the worker processes, which start meanwhile.
-  """
-  total = sum(len(ids) for ids in source.splits.values())
-  first = next(itertools.chain(*source.splits.values()), None)
-  if first is None:
-    raise ValueError("the source has no records")
-  if workers > 1:
-    make = _pool(workers).submit
-    tries = [make(sources.make_encoded, source, first) for _ in range(workers)]
-    _, columns, problem = tries[0].result()
-  else:
-    _, columns, problem = sources.make_encoded(source, first)
-  if problem or "://" in str(directory):
-    return
-  size = sum(len(columns[k]) for k in ("image", "depth", "objects"))
-  need = int(1.2 * total * (size + len(json.dumps(columns["qa"])) + 500))
-  place = pathlib.Path(directory)
-  place.mkdir(parents=True, exist_ok=True)
-  free = shutil.disk_usage(place).free
-  if need > free:
-    raise OSError(
-      f"no space left: {total} records need about {need / 1e6:.0f} MB in"
-      f" {place}, {free / 1e6:.0f} MB are free"
-    )
 
 
 def _remove_leftovers(place: epath.Path) -> None:

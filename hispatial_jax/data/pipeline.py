@@ -21,26 +21,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import grain
-import numpy as np
 
 from hispatial_jax.core import spec
-from hispatial_jax.data import reader
-from hispatial_jax.pp import build, image
+from hispatial_jax.data import batches, reader
+from hispatial_jax.pp import build
 
 DEFAULTS = {
   "dir": None,
   "mixture": None,
   "split": "train",
   "pp": None,
+  "seed": None,  # instead of the argument
   "max_bad_share": 0.01,  # of the records of an epoch; more stops the run
   "num_threads": 2,  # that make examples ahead; 0: none
   "prefetch": 64,  # examples made ahead
   "cache_mb": 512,  # of what does not change between epochs
   "num_records": None,  # eval_batches: only the first ones
 }
-
-Batch = dict[str, Any]
-_ARRAYS = ("points", "text", "mask_ar", "mask_loss", "mask_input", "segments")
 
 
 def train_iterator(
@@ -67,6 +64,7 @@ def train_iterator(
     FileNotFoundError: no records.
   """
   cfg = _complete(cfg)
+  seed = seed if cfg["seed"] is None else cfg["seed"]
   parts, sizes = [], []
   for number, (source, weight) in enumerate(_sources(cfg)):
     read = reader.Reader(
@@ -98,16 +96,16 @@ class TrainIterator:
     self._rows = iter(dataset)
     self._batch_size, self._process_count = batch_size, process_count
 
-  def __iter__(self) -> Iterator[Batch]:
+  def __iter__(self) -> Iterator[batches.Batch]:
     return self
 
-  def __next__(self) -> Batch:
+  def __next__(self) -> batches.Batch:
     rows = []
     while len(rows) < self._batch_size:
       example = next(self._rows)
       if self.tally.count(example):
-        rows.append(_single_row(example))
-    return _stack(rows, self._batch_size)
+        rows.append(batches.single_row(example))
+    return batches.stack(rows, self._batch_size)
 
   def get_state(self) -> dict[str, Any]:
     """Where the stream stands after the last batch returned."""
@@ -159,6 +157,7 @@ def eval_batches(
   if mode not in (None, "loss", "generate"):
     raise ValueError(f"mode {mode!r} is not 'loss' or 'generate'")
   cfg = _complete(cfg)
+  seed = seed if cfg["seed"] is None else cfg["seed"]
   string = cfg["pp"]
   if mode == "generate":
     string = build.for_decoding(string, prompt_length)
@@ -190,12 +189,12 @@ class EvalBatches:
     self._num_batches, self._tally_of = num_batches, tally
     self.tally = None
 
-  def __iter__(self) -> Iterator[Batch]:
+  def __iter__(self) -> Iterator[batches.Batch]:
     self.tally = reader.Tally(*self._tally_of)
     rows, done, last = collections.deque(), 0, None
     for example in self._dataset:
       if self.tally.count(example):
-        rows.extend(_split_rows(example))
+        rows.extend(batches.split_rows(example))
       while len(rows) >= self._batch_size:
         taken = [rows.popleft() for _ in range(self._batch_size)]
         last, done = taken[-1], done + 1
@@ -209,9 +208,9 @@ class EvalBatches:
       done += 1
       yield self._batch([last], real=0)
 
-  def _batch(self, rows, real=None) -> Batch:
+  def _batch(self, rows, real=None) -> batches.Batch:
     real = len(rows) if real is None else real
-    batch = _stack(rows, self._batch_size, real)
+    batch = batches.stack(rows, self._batch_size, real)
     blank = [None] * (self._batch_size - real)
     for key in ("qa", "index"):
       batch[key] = [row[key] for row in rows[:real]] + blank
@@ -260,50 +259,3 @@ def _examples(dataset, cfg):
       prefetch_buffer_size=max(1, int(cfg["prefetch"])) if threads else 0,
     )
   )
-
-
-def _single_row(example):
-  if len(example["text"]) != 1:
-    raise ValueError(
-      f"record {example['id']!r} gives {len(example['text'])} rows: in training"
-      " a record is one row; use pack(T), or draw_qa(1)|tokenize(T)"
-    )
-  return _split_rows(example)[0]
-
-
-def _split_rows(example) -> list[dict[str, Any]]:
-  """An example with text i32[R,T] -> R rows that share its image."""
-  qa = [example["qa"]] if "segments" in example else example["qa"]
-  return [
-    {"example": example, "row": r, "qa": qa[r], "index": example["index"]}
-    for r in range(len(example["text"]))
-  ]
-
-
-def _stack(rows, batch_size: int, real: int | None = None) -> Batch:
-  """Rows -> arrays of batch_size; the last row is repeated as padding."""
-  real = len(rows) if real is None else real
-  padded = rows + [rows[-1]] * (batch_size - len(rows))
-  batch = {"image": _images(padded)}
-  for key in _ARRAYS:
-    if key in rows[0]["example"]:
-      at_row = key != "points"
-      batch[key] = np.stack(
-        [
-          p["example"][key][p["row"]] if at_row else p["example"][key]
-          for p in padded
-        ]
-      )
-  batch["_mask"] = np.arange(batch_size) < real
-  batch["ids"] = [row["example"]["id"] for row in padded]
-  return batch
-
-
-def _images(rows) -> np.ndarray:
-  try:
-    return image.normalise(np.stack([r["example"]["image"] for r in rows]))
-  except ValueError:
-    sizes = sorted({r["example"]["image"].shape for r in rows})
-    raise ValueError(
-      f"images of several sizes {sizes}: use resize(S)"
-    ) from None

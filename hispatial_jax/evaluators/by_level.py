@@ -106,7 +106,9 @@ class Evaluator:
     Raises:
       ValueError: no question was seen.
     """
-    self.rows = rows.gather(list(self.answers(params)))
+    mine = list(self.answers(params))
+    # In the order of the records, however many processes shared them.
+    self.rows = sorted(rows.gather(mine), key=lambda row: row["index"])
     self.table = by_level.table(self.rows)
     yield from figures(self.table)
 
@@ -133,20 +135,19 @@ def train_constants(
 
 
 def figures(table: dict) -> Iterator[tuple[str, float]]:
-  """A table's main figures as (name, value), for metrics.jsonl."""
-  for line in table["lines"]:
-    if line["cut"] == "mean" and line["name"] != "mean of tasks, levels 0-2":
+  """A table's main figures as (name, value): all, means, levels, tasks."""
+  cuts = {"all": "", "mean": "/tasks_levels_0_2"}
+  order = ["all", "mean", "level", "task"]
+  for line in sorted(table["lines"], key=lambda x: order.index(x["cut"])):
+    cut, name = line["cut"], line["name"]
+    if cut == "mean" and name != "mean of tasks, levels 0-2":
       continue
-    end = {
-      "all": "",
-      "level": f"/level{line['level']}",
-      "task": f"/{line['name']}",
-      "mean": "/tasks_levels_0_2",
-    }[line["cut"]]
+    end = f"/level{line['level']}" if cut == "level" else f"/{name}"
+    end = cuts.get(cut, end)
     yield f"accuracy{end}", line["accuracy"]
     if line["constant"] is not None:
       yield f"constant{end}", line["constant"]
       yield f"gain{end}", line["difference"]
-    if line["cut"] == "all":
+    if cut == "all":
       yield "unparsed", line["unparsed"] / line["n"]
       yield "n", line["n"]
