@@ -39,7 +39,7 @@ def get_config(arg=""):
   ask = "draw_qa({}, pixel_grid=8, plain=True)"
   config.data.dir = f"{arg.root}/data"
   config.data.split = "train"
-  config.data.pp = f"{look}|{ask.format(8)}|pack(320)"
+  config.data.pp = f"{look}|{ask.format(8)}|tokenize(64)"
 
   config.optim.lr = 1e-3
   config.optim.schedule = "cosine"

@@ -200,9 +200,7 @@ class Predictor:
     """One batch, filled up with its first row to a power of two."""
     size = 1 << (len(rows) - 1).bit_length()
     full = rows + rows[:1] * (size - len(rows))
-    prompt, _, _ = text.rows(
-      [(row["ids"], []) for row in full], length, packed=False
-    )
+    prompt, _, _ = text.rows([(row["ids"], []) for row in full], length)
     batch = {k: prompt[k] for k in ("text", "mask_ar", "mask_input")}
     for key in ("image", "points"):
       batch[key] = np.stack([row[key] for row in full])

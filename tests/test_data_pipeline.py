@@ -11,7 +11,7 @@ import pytest
 from hispatial_jax.data import builder, pipeline, reader, sources
 
 _WORDS = data_fakes.Tokenizer()
-_PP = "decode|points(28)|resize(28)|jitter(0.2)|stored_qa(2)|pack(64)"
+_PP = "decode|points(28)|resize(28)|jitter(0.2)|stored_qa(2)|tokenize(64)"
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def _same(one, two):
 def test_a_training_batch(built):
   batch = next(_train(built))
   shapes = {k: v.shape for k, v in batch.items() if k != "ids"}
-  row = (4, 64)
+  row = (8, 64)
   assert shapes == {
     "image": (4, 28, 28, 3),
     "points": (4, 28, 28, 4),
@@ -44,8 +44,7 @@ def test_a_training_batch(built):
     "mask_ar": row,
     "mask_loss": row,
     "mask_input": row,
-    "segments": row,
-    "_mask": (4,),
+    "_mask": (8,),
   }
   assert batch["image"].dtype == batch["points"].dtype == np.float32
   assert np.abs(batch["image"]).max() <= 1
@@ -217,7 +216,6 @@ def test_eval_rows_to_decode(built):
   for batch in batches:
     assert batch["text"].shape == (4, 32)
     assert not batch["mask_loss"].any()
-    assert "segments" not in batch
     for row in range(int(batch["_mask"].sum())):
       text = batch["text"][row][batch["mask_input"][row] == 1]
       assert text[0] == _WORDS.bos_id
@@ -236,12 +234,6 @@ def test_eval_is_the_same_every_time(built):
       {k: v for k, v in two.items() if k != "qa"},
     )
     assert one["qa"] == two["qa"]
-
-
-def test_eval_of_packed_rows_says_the_questions_by_segment(built):
-  batch = next(iter(_rows(built)))
-  assert [len(qa) for qa in batch["qa"]] == [2] * 4
-  assert batch["segments"].max() == 2
 
 
 def test_eval_shares_the_questions_among_processes(built):

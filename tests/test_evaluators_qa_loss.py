@@ -1,4 +1,4 @@
-"""Held-out loss: sums over unpadded rows, exact, by level, packed or not."""
+"""Held-out loss: sums over unpadded rows, exact, by level."""
 
 import functools
 
@@ -72,29 +72,6 @@ def test_a_subset_and_nothing():
   assert _evaluate(23, 5, max_batches=2)["n"] == 10
   with pytest.raises(ValueError, match="no question"):
     dict(qa_loss.Evaluator({"loss": _loss}, batches=list).run(None))
-
-
-def test_packed_rows_are_cut_by_segment():
-  batch = {
-    "mask_loss": np.array([[0, 0, 1, 1, 0, 0, 1, 0]], np.int32),
-    "segments": np.array([[1, 1, 1, 1, 2, 2, 2, 0]], np.int32),
-    "_mask": np.ones(1, bool),
-    "qa": [[{"level": 0}, {"level": 3}]],
-    "ids": ["x"],
-    "index": [0],
-  }
-
-  def loss(params, arrays):
-    mask = arrays["mask_loss"][:, 1:].astype(np.float32)
-    cost = np.arange(7, dtype=np.float32)[None]
-    return {"nll": cost, "correct": cost > 1, "mask": mask}
-
-  evaluator = qa_loss.Evaluator({"loss": loss}, batches=lambda: [batch])
-  got = dict(evaluator.run(None))
-  assert got["loss/level0"] == (1 + 2) / 2
-  assert got["loss/level3"] == 5
-  assert got["token_accuracy/level0"] == 0.5
-  assert got["n"] == 2
 
 
 def test_the_model_s_own_loss_through_the_mesh():

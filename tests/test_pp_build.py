@@ -10,7 +10,7 @@ def test_a_chain_end_to_end_changes_nothing_in_place():
   record = data_fakes.record()
   before = record["image"].copy(), list(record["qa"])
   chain = build.build(
-    "points(14)|resize(14)|jitter(0.2)|stored_qa(2)|pack(80)",
+    "points(14)|resize(14)|jitter(0.2)|stored_qa(2)|tokenize(80)",
     tokenizer=data_fakes.Tokenizer(),
   )
   out = chain({**record, "draw": questions.Draw("r0000")})
@@ -43,7 +43,7 @@ def test_unknown_options_of_draw_qa():
     build.build("draw_qa(8, task=['size'])")
 
 
-@pytest.mark.parametrize("last", ["pack(320)", "tokenize(length=64)"])
+@pytest.mark.parametrize("last", ["tokenize(64)", "tokenize(length=64)"])
 def test_for_decoding(last):
   assert build.for_decoding(f"a|b(1)|{last}", 48) == "a|b(1)|prompt(48)"
   length = last.strip(")").replace("=", "(").rsplit("(", 1)[1]

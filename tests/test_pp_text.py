@@ -12,24 +12,8 @@ from hispatial_jax.pp import codec, text
 _TWO = [([2, 10, 4], [20, 1]), ([2, 11, 12, 4], [21, 22, 1])]
 
 
-def test_packed_row_exact():
-  row, kept, dropped = text.rows(_TWO, 14, packed=True)
-  want = {
-    "text": [2, 10, 4, 20, 1, 2, 11, 12, 4, 21, 22, 1, 0, 0],
-    "mask_ar": [0, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1],
-    "mask_loss": [0, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 0],
-    "mask_input": [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0],
-    "segments": [1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 0, 0],
-  }
-  assert {k: v.tolist() for k, v in row.items()} == {
-    k: [v] for k, v in want.items()
-  }
-  assert all(v.dtype == np.int32 for v in row.values())
-  assert (kept, dropped) == ([0, 1], {})
-
-
-def test_unpacked_rows_exact():
-  row, kept, _ = text.rows(_TWO, 7, packed=False)
+def test_rows_exact():
+  row, kept, _ = text.rows(_TWO, 7)
   assert row["text"].tolist() == [
     [2, 10, 4, 20, 1, 0, 0],
     [2, 11, 12, 4, 21, 22, 1],
@@ -42,12 +26,16 @@ def test_unpacked_rows_exact():
     [0, 0, 0, 1, 1, 0, 0],
     [0, 0, 0, 0, 1, 1, 1],
   ]
-  assert "segments" not in row
+  assert row["mask_input"].tolist() == [
+    [1, 1, 1, 1, 1, 0, 0],
+    [1, 1, 1, 1, 1, 1, 1],
+  ]
+  assert all(v.dtype == np.int32 for v in row.values())
   assert kept == [0, 1]
 
 
 def test_prompts_have_no_answer():
-  row, _, _ = text.rows([(p, []) for p, _ in _TWO], 5, packed=False)
+  row, _, _ = text.rows([(p, []) for p, _ in _TWO], 5)
   assert row["text"].tolist() == [[2, 10, 4, 0, 0], [2, 11, 12, 4, 0]]
   assert row["mask_input"].tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 0]]
   assert row["mask_ar"].tolist() == [[0, 0, 0, 1, 1], [0, 0, 0, 0, 1]]
@@ -55,22 +43,20 @@ def test_prompts_have_no_answer():
 
 
 def test_an_answer_that_does_not_fit_is_a_counted_drop():
-  _, kept, dropped = text.rows(_TWO, 6, packed=False)
+  _, kept, dropped = text.rows(_TWO, 6)
   assert (kept, dropped) == ([0], {"answer_too_long": 1})
-  _, kept, dropped = text.rows(_TWO, 11, packed=True)
-  assert (kept, dropped) == ([0], {"row_full": 1})
 
 
 def test_a_question_is_never_cut():
   with pytest.raises(ValueError, match="4 tokens does not fit in 3"):
-    text.rows(_TWO, 3, packed=False)
-  op = text.get_pack(8, tokenizer=data_fakes.Tokenizer())
+    text.rows(_TWO, 3)
+  op = text.get_tokenize(8, tokenizer=data_fakes.Tokenizer())
   with pytest.raises(ValueError, match=r"'r1'.*greater length.*how far"):
     op({"id": "r1", "qa": [{"question": "how far is it?", "answer": "1"}]})
 
 
 def test_nothing_fits():
-  op = text.get_pack(8, tokenizer=data_fakes.Tokenizer())
+  op = text.get_tokenize(8, tokenizer=data_fakes.Tokenizer())
   with pytest.raises(codec.BadInput) as error:
     op({"id": "r1", "qa": [{"question": "why", "answer": "a long story"}]})
   assert error.value.reason == "no_question"

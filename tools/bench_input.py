@@ -12,7 +12,7 @@ import collections
 import sys
 import time
 
-_PP = "decode|scene|points({0})|resize({0})|draw_qa(8)|pack(512)"
+_PP = "decode|scene|points({0})|resize({0})|draw_qa(8)|tokenize(64)"
 
 
 def main(argv=None) -> int:

@@ -1,58 +1,63 @@
-"""From examples to batches: rows, stacked to arrays of one size."""
+"""From examples to batches: arrays of one size, whatever the records give."""
 
 from typing import Any
 
 import numpy as np
 
-from hispatial_jax.pp import image
+from hispatial_jax.pp import image, text
 
 Batch = dict[str, Any]
-_ARRAYS = ("points", "text", "mask_ar", "mask_loss", "mask_input", "segments")
-
-
-def single_row(example):
-  """The row of an example that has one, as all have in training."""
-  if len(example["text"]) != 1:
-    raise ValueError(
-      f"record {example['id']!r} gives {len(example['text'])} rows: in training"
-      " a record is one row; use pack(T), or draw_qa(1)|tokenize(T)"
-    )
-  return split_rows(example)[0]
+_OF_TEXT = ("text", "mask_ar", "mask_loss", "mask_input")
 
 
 def split_rows(example) -> list[dict[str, Any]]:
   """An example with text i32[R,T] -> R rows that share its image."""
-  qa = [example["qa"]] if "segments" in example else example["qa"]
   return [
-    {"example": example, "row": r, "qa": qa[r], "index": example["index"]}
-    for r in range(len(example["text"]))
+    {"example": example, "row": r, "qa": qa, "index": example["index"]}
+    for r, qa in enumerate(example["qa"])
   ]
 
 
-def stack(rows, batch_size: int, real: int | None = None) -> Batch:
-  """Rows -> arrays of batch_size; the last row is repeated as padding."""
-  real = len(rows) if real is None else real
+def of_examples(examples: list[dict[str, Any]], per_image: int) -> Batch:
+  """Training: B images, and `per_image` rows of text for each.
+
+  An example with fewer rows is filled up; those rows have `_mask` False.
+  """
+  batch = _pictures(examples)
+  length = examples[0]["text"].shape[1]
+  fill = text.blank(per_image, length)
+  counts = np.array([len(example["text"]) for example in examples])
+  for key in _OF_TEXT:
+    padded = [
+      np.concatenate([example[key], fill[key][count:]])
+      for example, count in zip(examples, counts, strict=True)
+    ]
+    batch[key] = np.concatenate(padded)
+  batch["_mask"] = (np.arange(per_image) < counts[:, None]).reshape(-1)
+  batch["ids"] = [example["id"] for example in examples]
+  return batch
+
+
+def of_rows(rows, batch_size: int, real: int) -> Batch:
+  """Evaluation: an image for every row; the last is repeated as padding."""
   padded = rows + [rows[-1]] * (batch_size - len(rows))
-  batch = {"image": _images(padded)}
-  for key in _ARRAYS:
-    if key in rows[0]["example"]:
-      at_row = key != "points"
-      batch[key] = np.stack(
-        [
-          p["example"][key][p["row"]] if at_row else p["example"][key]
-          for p in padded
-        ]
-      )
+  batch = _pictures([row["example"] for row in padded])
+  for key in _OF_TEXT:
+    batch[key] = np.stack([row["example"][key][row["row"]] for row in padded])
   batch["_mask"] = np.arange(batch_size) < real
   batch["ids"] = [row["example"]["id"] for row in padded]
   return batch
 
 
-def _images(rows) -> np.ndarray:
-  try:
-    return image.normalise(np.stack([r["example"]["image"] for r in rows]))
-  except ValueError:
-    sizes = sorted({r["example"]["image"].shape for r in rows})
+def _pictures(examples) -> Batch:
+  """image, and points where the operations made them, one an example."""
+  sizes = {example["image"].shape for example in examples}
+  if len(sizes) > 1:
     raise ValueError(
-      f"images of several sizes {sizes}: use resize(S)"
-    ) from None
+      f"images of several sizes {sorted(sizes)}: use resize(S)"
+    )
+  images = np.stack([example["image"] for example in examples])
+  batch = {"image": image.normalise(images)}
+  if "points" in examples[0]:
+    batch["points"] = np.stack([example["points"] for example in examples])
+  return batch

@@ -3,7 +3,7 @@
     cfg = {
       "dir": "data/toy",        # or "mixture": {"toy": {"dir": ..,
       "split": "train",         #                        "weight": 1.0}, ...}
-      "pp": "decode|scene|points(112)|resize(112)|draw_qa(8)|pack(320)",
+      "pp": "decode|scene|points(112)|resize(112)|draw_qa(8)|tokenize(64)",
     }
     batches = train_iterator(cfg, tokenizer=words, batch_size=32)
     batch = next(batches)             # host-local numpy arrays, and "ids"
@@ -11,8 +11,10 @@
 
 Further keys of cfg, with their defaults, are in DEFAULTS. The keys of a batch
 are those of DESIGN section 4: image f32[B,S,S,3], points f32[B,S,S,4], text,
-mask_ar, mask_loss, mask_input i32[B,T], segments i32[B,T] when packed, `_mask`
-bool[B]; and the lists ids and, in evaluation, qa.
+mask_ar, mask_loss, mask_input i32[B*R,T], `_mask` bool[B*R]; and the lists ids
+and, in evaluation, qa. R is the most questions a record gives: its image is
+read once for all of them. Rows b*R .. b*R+R-1 are about image b; those that a
+record does not fill are padding, with `_mask` False. In evaluation R is 1.
 """
 
 import collections
@@ -54,13 +56,14 @@ def train_iterator(
   Args:
     cfg: see the head of this file and DEFAULTS; a Mapping or ConfigDict.
     tokenizer: core.tokenizer.Tokenizer.
-    batch_size: rows of this process.
+    batch_size: records of this process.
     process_index: of this process.
     process_count: processes share every epoch, disjointly.
     seed: of the order, of the mixture and of every draw.
 
   Raises:
-    ValueError: unknown keys or operations, with the nearest names.
+    ValueError: unknown keys or operations, with the nearest names; nothing
+      bounds the questions of a record.
     FileNotFoundError: no records.
   """
   cfg = _complete(cfg)
@@ -81,7 +84,13 @@ def train_iterator(
   tally = reader.Tally(
     cfg["max_bad_share"], epoch=math.ceil(sum(sizes) / process_count)
   )
-  return TrainIterator(rows, tally, batch_size, process_count)
+  per_image = read.ops.max_questions
+  if per_image is None:
+    raise ValueError(
+      f"pp {cfg['pp']!r} bounds no record's questions: use draw_qa(N) or "
+      "stored_qa(N)"
+    )
+  return TrainIterator(rows, tally, batch_size, per_image, process_count)
 
 
 class TrainIterator:
@@ -91,26 +100,29 @@ class TrainIterator:
     tally: reader.Tally: records seen, bad ones and dropped questions by reason.
   """
 
-  def __init__(self, dataset, tally, batch_size: int, process_count: int):
+  def __init__(
+    self, dataset, tally, batch_size: int, per_image: int, process_count: int
+  ):
     self.tally = tally
-    self._rows = iter(dataset)
-    self._batch_size, self._process_count = batch_size, process_count
+    self._examples = iter(dataset)
+    self._batch_size, self._per_image = batch_size, per_image
+    self._process_count = process_count
 
   def __iter__(self) -> Iterator[batches.Batch]:
     return self
 
   def __next__(self) -> batches.Batch:
-    rows = []
-    while len(rows) < self._batch_size:
-      example = next(self._rows)
+    examples = []
+    while len(examples) < self._batch_size:
+      example = next(self._examples)
       if self.tally.count(example):
-        rows.append(batches.single_row(example))
-    return batches.stack(rows, self._batch_size)
+        examples.append(example)
+    return batches.of_examples(examples, self._per_image)
 
   def get_state(self) -> dict[str, Any]:
     """Where the stream stands after the last batch returned."""
     return {
-      "next_index": int(self._rows.get_state()["next_index"]),
+      "next_index": int(self._examples.get_state()["next_index"]),
       "process_count": self._process_count,
       "tally": self.tally.get_state(),
     }
@@ -122,7 +134,7 @@ class TrainIterator:
     all processes together, rounded up to a whole round.
     """
     seen = state["next_index"] * state["process_count"]
-    self._rows.set_state({"next_index": -(-seen // self._process_count)})
+    self._examples.set_state({"next_index": -(-seen // self._process_count)})
     self.tally.set_state(state["tally"])
 
 
@@ -152,7 +164,7 @@ def eval_batches(
     every process has the same number of them. Besides the arrays a batch has
     lists of batch_size, None where `_mask` is False: ids (record ids), index
     (numbers of the records in the split) and qa: the row's dict of question,
-    answer, level, task, format, meta; when packed a list of them, by segment.
+    answer, level, task, format, meta.
   """
   if mode not in (None, "loss", "generate"):
     raise ValueError(f"mode {mode!r} is not 'loss' or 'generate'")
@@ -166,9 +178,7 @@ def eval_batches(
   read = reader.Reader(source, _ops(string, tokenizer), seed, cfg["cache_mb"])
   mine = grain.MapDataset.range(size).map(lambda i: (0, i)).map(read)
   mine = mine[process_index::process_count]
-  packed = "pack" in [name for name, _, _ in spec.parse(string)]
-  per_record = 1 if packed else read.ops.max_questions
-  most = math.ceil(size / process_count) * (per_record or 0)
+  most = math.ceil(size / process_count) * (read.ops.max_questions or 0)
   return EvalBatches(
     _examples(mine, cfg),
     batch_size,
@@ -210,7 +220,7 @@ class EvalBatches:
 
   def _batch(self, rows, real=None) -> batches.Batch:
     real = len(rows) if real is None else real
-    batch = batches.stack(rows, self._batch_size, real)
+    batch = batches.of_rows(rows, self._batch_size, real)
     blank = [None] * (self._batch_size - real)
     for key in ("qa", "index"):
       batch[key] = [row[key] for row in rows[:real]] + blank

@@ -83,10 +83,9 @@ class Evaluator:
       prompt = rows.prompts(arrays, rows.bucket(arrays))
       out = self._generate(params, prompt)
       found = zip(out["tokens"], out["logp"], infos, strict=True)
-      for tokens, logp, questions in found:
-        if not questions:
+      for tokens, logp, info in found:
+        if info is None:
           continue
-        (info,) = questions
         text = self._tokenizer.decode([int(t) for t in tokens])
         total = float(np.asarray(logp, np.float64).sum())
         ended = bool((tokens == 0).any() or tokens[-1] == 1)

@@ -62,16 +62,14 @@ class Evaluator:
         break
       arrays, infos = rows.split(batch)
       aux = self._loss(params, arrays)
-      for row, questions in enumerate(infos):
-        for number, info in enumerate(questions, 1):
-          here = aux["mask"][row] > 0
-          if "segments" in arrays:
-            here &= arrays["segments"][row, 1:] == number
-          at = info["level"]
-          nll[at] += aux["nll"][row].astype(np.float64)[here].sum()
-          counts["tokens"][at] += here.sum()
-          counts["correct"][at] += aux["correct"][row][here].sum()
-          counts["n"][at] += 1
+      for row, info in enumerate(infos):
+        if info is None:
+          continue
+        here, at = aux["mask"][row] > 0, info["level"]
+        nll[at] += aux["nll"][row].astype(np.float64)[here].sum()
+        counts["tokens"][at] += here.sum()
+        counts["correct"][at] += aux["correct"][row][here].sum()
+        counts["n"][at] += 1
     total = mesh.global_sum({"nll": nll, **counts})
     if total["n"].sum() == 0:
       raise ValueError("the evaluation's batches held no question")

@@ -16,16 +16,14 @@ NOT_ARRAYS = ("qa", "ids", "index")
 def split(batch: dict) -> tuple[dict, list]:
   """A batch of `pipeline.eval_batches` -> (arrays, infos).
 
-  Infos hold for each row its list of questions, one unless packed, each with
-  the record's "id" and "index" in the split; an empty list for padding.
+  Infos hold for each row its question, with the record's "id" and "index" in
+  the split; None for padding.
   """
   arrays = {k: v for k, v in batch.items() if k not in NOT_ARRAYS}
   infos = []
   for row, used in enumerate(np.asarray(arrays["_mask"], bool)):
-    found = batch["qa"][row] if used else []
-    found = found if isinstance(found, list) else [found]
     of = {"id": batch["ids"][row], "index": batch["index"][row]}
-    infos.append([{**info, **of} for info in found])
+    infos.append({**batch["qa"][row], **of} if used else None)
   return arrays, infos
 
 
@@ -73,7 +71,7 @@ def prompts(arrays: dict, length: int | None = None) -> dict:
   if (keep != left).any():
     raise ValueError("prompts must stand at the left, one question a row")
   text = np.where(keep, arrays["text"], 0)
-  out = {k: v for k, v in arrays.items() if k not in ("mask_loss", "segments")}
+  out = {k: v for k, v in arrays.items() if k != "mask_loss"}
   for name, x in (
     ("text", text),
     ("mask_ar", np.where(keep, 0, 1)),
