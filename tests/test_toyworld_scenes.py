@@ -165,7 +165,7 @@ def test_visible_share_by_brute_force():
   """Each thing is cast again with all triangles but its own taken away."""
   checked = 0
   size = 40
-  for seed in range(4):
+  for seed in range(10):
     record = scenes.make(seed, size)
     scene, _, _ = scenes.compose(seed)
     for i, note in enumerate(record["objects"]["objects"]):

@@ -39,12 +39,7 @@ def _entries(xp, intrinsics: Array, trailing: int) -> tuple[Array, ...]:
 
 
 def pixel_centres(size: tuple[int, int], xp: Any = np) -> tuple[Array, Array]:
-  """Unit-image coordinates (u f32[W], v f32[H]) of the pixels of an image.
-
-  Args:
-    size: (height, width) in pixels.
-    xp: numpy or jax.numpy.
-  """
+  """u f32[W], v f32[H] of the pixels of an image of size (height, width)."""
   height, width = size
   half = xp.float32(0.5)
   u = (xp.arange(width, dtype=xp.float32) + half) / xp.float32(width)
@@ -173,8 +168,7 @@ def box_corners(centre: Array, size: Array, axes: Array) -> Array:
 def object_axes(yaw_deg: float) -> np.ndarray:
   """f32[3, 3]: columns right, up, forward in W of an object of that yaw.
 
-  right = forward x up, so the three are a left-handed basis.
-
+  right = forward x up: a left-handed basis.
   Source: data_engine.md section 0, frame O.
   """
   angle = math.radians(yaw_deg)
@@ -235,9 +229,7 @@ def check_intrinsics(intrinsics: Array) -> None:
 
 
 def check_depth(depth_m: Array) -> None:
-  """Refuses what cannot be a depth map in metres.
-
-  0 and NaN (unknown) and inf (sky) are allowed.
+  """Refuses what cannot be metres; 0, NaN (unknown) and inf (sky) may be.
 
   Raises:
     ValueError: one line with all that is wrong.

@@ -109,7 +109,7 @@ def cloud(record: dict, points: list[dict]) -> str:
       mode="markers",
       name=mark["name"],
       hovertemplate=f"{mark['name']}<br>{a:.2f} {b:.2f} {c:.2f} m",
-      marker={"size": 7, "color": mark["colour"], "line": {"width": 1}},
+      marker={"size": 10, "color": mark["colour"], "line": {"width": 1}},
     )
   _look(figure, z)
   return figure.to_html(

@@ -61,7 +61,7 @@ def _fill(rng, scene):
     drafts.append((category, colour, scale))
   drafts.sort(key=lambda d: -np.prod(things.model(d[0]).size * d[2]))
   for draft in drafts:
-    riding = rng.random() < 0.3
+    riding = rng.random() < 0.5
     thing = _ride(rng, scene, draft) if riding else None
     thing = thing or _stand(rng, scene, draft)
     if thing is not None:
@@ -150,7 +150,7 @@ def _ride(rng, scene, draft):
   ]
   if things.KINDS[draft[0]].table == 0 or not hosts:
     return None
-  for _ in range(_TRIES // 4):
+  for _ in range(_TRIES // 2):
     support = int(rng.choice(hosts))
     host = scene.things[support]
     loose = _make(rng, scene, draft, host.base, support)
