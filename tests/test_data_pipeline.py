@@ -77,6 +77,11 @@ def test_threads_and_cache_change_nothing(built):
     _same(next(plain), next(quick))
 
 
+def _of(batch, i):
+  """Both rows of text, and the image, of record i of a training batch."""
+  return batch["text"][2 * i : 2 * i + 2], batch["image"][i]
+
+
 def test_the_draw_depends_on_record_epoch_and_seed_only(built):
   whole = _train(built, 13)
   half = _train(built, 13, process_index=1, process_count=2)
@@ -84,17 +89,17 @@ def test_the_draw_depends_on_record_epoch_and_seed_only(built):
   for epoch in range(2):
     batch = next(whole)
     for i, name in enumerate(batch["ids"]):
-      rows[epoch, name] = batch["text"][i], batch["image"][i]
+      rows[epoch, name] = _of(batch, i)
   batch = next(half)
   for i, name in enumerate(batch["ids"]):
     text, image = rows[i * 2 // 12 and int(i * 2 + 1 >= 13), name]
-    np.testing.assert_array_equal(batch["text"][i], text)
+    np.testing.assert_array_equal(_of(batch, i)[0], text)
     np.testing.assert_array_equal(batch["image"][i], image)
   assert any((rows[0, n][0] != rows[1, n][0]).any() for e, n in rows if e == 0)
   other = next(_train(built, 13, seed=8))
   at = {name: i for i, name in enumerate(other["ids"])}
   assert any(
-    (rows[0, n][0] != other["text"][at[n]]).any() for e, n in rows if e == 0
+    (rows[0, n][0] != _of(other, at[n])[0]).any() for e, n in rows if e == 0
   )
 
 
@@ -277,10 +282,21 @@ def test_config_errors(built, cfg, message):
     _train(built, cfg=cfg)
 
 
-def test_several_rows_of_a_record_are_no_training(built):
-  pp = "decode|resize(8)|stored_qa(2)|tokenize(64)"
-  with pytest.raises(ValueError, match="gives 2 rows"):
-    next(_train(built, cfg={"pp": pp}))
+def test_a_record_with_few_questions_is_filled_up(built):
+  pp = "decode|points(28)|resize(28)|stored_qa(3)|tokenize(64)"
+  batch = next(_train(built, cfg={"pp": pp}))
+  assert batch["image"].shape[0] == 4
+  assert batch["text"].shape == (12, 64)
+  assert batch["_mask"].tolist() == [True, True, False] * 4
+  assert not batch["mask_input"][~batch["_mask"]].any()
+  assert not batch["mask_loss"][~batch["_mask"]].any()
+  assert batch["mask_loss"][batch["_mask"]].any(axis=1).all()
+
+
+def test_training_needs_a_bound_on_questions(built):
+  pp = "decode|resize(8)|stored_qa()|tokenize(64)"
+  with pytest.raises(ValueError, match=r"stored_qa\(N\)"):
+    _train(built, cfg={"pp": pp})
 
 
 def test_images_of_several_sizes(built, tmp_path):

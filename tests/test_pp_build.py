@@ -16,7 +16,7 @@ def test_a_chain_end_to_end_changes_nothing_in_place():
   out = chain({**record, "draw": questions.Draw("r0000")})
   assert out["image"].shape == (14, 14, 3)
   assert out["points"].shape == (14, 14, 4)
-  assert out["text"].shape == (1, 80)
+  assert out["text"].shape == (2, 80)
   assert len(out["qa"]) == 2
   assert (record["image"] == before[0]).all()
   assert record["qa"] == before[1]

@@ -53,9 +53,7 @@ def _pictures(examples) -> Batch:
   """image, and points where the operations made them, one an example."""
   sizes = {example["image"].shape for example in examples}
   if len(sizes) > 1:
-    raise ValueError(
-      f"images of several sizes {sorted(sizes)}: use resize(S)"
-    )
+    raise ValueError(f"images of several sizes {sorted(sizes)}: use resize(S)")
   images = np.stack([example["image"] for example in examples])
   batch = {"image": image.normalise(images)}
   if "points" in examples[0]:
