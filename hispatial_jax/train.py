@@ -149,7 +149,7 @@ def train(cfg, workdir) -> dict[str, float]:
           begin = time.monotonic()
           found = evaluate(name, evaluator, state["params"])
           writer.write(step, found)
-          report(metrics.progress(step, total, {}, found))
+          report(metrics.progress(step, total, {}, headline(found)))
           clock.paused(time.monotonic() - begin)
           written |= found
       if stopping.reason and step < total:
@@ -306,6 +306,15 @@ def build_evaluators(cfg, model, words, grid) -> dict:
 def evaluate(name, evaluator, params) -> dict[str, float]:
   """All numbers of one evaluator, under its name."""
   return {f"{name}/{key}": value for key, value in evaluator.run(params)}
+
+
+def headline(found) -> dict[str, float]:
+  """The figures over all tasks, and by level; the jsonl has every one."""
+  return {
+    name: value
+    for name, value in found.items()
+    if name.count("/") == 1 or "/level" in name
+  }
 
 
 def save_recipe(workdir, plain, model_cfg, words) -> None:
