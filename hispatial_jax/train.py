@@ -19,6 +19,7 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 from etils import epath
 
 from hispatial_jax.core import (
@@ -349,6 +350,9 @@ def report(line: str) -> None:
 def main(argv=None) -> int:
   """Reads the command line; returns the exit status."""
   flags, overrides = parse(sys.argv[1:] if argv is None else argv)
+  if not flags.debug:
+    # Storage errors are raised, and said once; orbax would log them before.
+    logging.set_verbosity(logging.FATAL)
   try:
     if flags.coordinator:
       jax.distributed.initialize(
