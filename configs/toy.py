@@ -26,7 +26,7 @@ def get_config(arg=""):
   )
   config = common.base()
   config.seed = arg.seed
-  config.total_steps = arg.steps or (300 if arg.quick else 2000)
+  config.total_steps = arg.steps or (120 if arg.quick else 800)
   config.batch_size = 16
   config.tokenizer = f"{arg.root}/tokenizer.model"
 
@@ -44,7 +44,7 @@ def get_config(arg=""):
   config.optim.lr = 1e-3
   config.optim.schedule = "cosine"
   config.optim.warmup_steps = config.total_steps // 20
-  config.optim.b2 = 0.99  # 2,000 steps are too few for a memory of 1,000
+  config.optim.b2 = 0.99  # so few steps need a shorter memory than 0.999's
 
   config.checkpoint.every = config.total_steps // 4
   config.log.every = 10

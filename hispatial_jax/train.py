@@ -19,6 +19,7 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 from etils import epath
 
 from hispatial_jax.core import (
@@ -149,7 +150,7 @@ def train(cfg, workdir) -> dict[str, float]:
           begin = time.monotonic()
           found = evaluate(name, evaluator, state["params"])
           writer.write(step, found)
-          report(metrics.progress(step, total, {}, found))
+          report(metrics.progress(step, total, {}, headline(found)))
           clock.paused(time.monotonic() - begin)
           written |= found
       if stopping.reason and step < total:
@@ -308,6 +309,15 @@ def evaluate(name, evaluator, params) -> dict[str, float]:
   return {f"{name}/{key}": value for key, value in evaluator.run(params)}
 
 
+def headline(found) -> dict[str, float]:
+  """The figures over all tasks, and by level; the jsonl has every one."""
+  return {
+    name: value
+    for name, value in found.items()
+    if name.count("/") == 1 or "/level" in name
+  }
+
+
 def save_recipe(workdir, plain, model_cfg, words) -> None:
   """Writes config.json (with the model's final sizes) and tokenizer.model."""
   if jax.process_index() == 0:
@@ -340,6 +350,9 @@ def report(line: str) -> None:
 def main(argv=None) -> int:
   """Reads the command line; returns the exit status."""
   flags, overrides = parse(sys.argv[1:] if argv is None else argv)
+  if not flags.debug:
+    # Storage errors are raised, and said once; orbax would log them before.
+    logging.set_verbosity(logging.FATAL)
   try:
     if flags.coordinator:
       jax.distributed.initialize(

@@ -1,7 +1,7 @@
 """What was saved comes back, and what does not fit says why."""
 
-import errno
 import os
+import resource
 
 import jax
 import jax.numpy as jnp
@@ -110,17 +110,20 @@ def test_work_directory_that_cannot_be_written(tmp_path):
     checkpoint.Run(tmp_path / "file" / "run")
 
 
-def test_no_space_left(tmp_path, monkeypatch):
+def test_no_space_left(tmp_path):
   run = checkpoint.Run(tmp_path)
   run.save(1, _params(), {"m": jnp.zeros(2)}, {}, wait=True)
-
-  def full(*args, **kwargs):
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-  monkeypatch.setattr(run._manager, "save", full)
-  with pytest.raises(OSError, match="No space left on device") as error:
-    run.save(2, _params(), {"m": jnp.zeros(2)}, {})
+  noise = np.random.default_rng(0).normal(size=(1000, 1000))
+  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+  try:
+    with pytest.raises(OSError, match="cannot write a checkpoint to") as error:
+      run.save(2, {"w": jnp.asarray(noise, jnp.float32)}, {}, {}, wait=True)
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
   assert "last complete one: 1" in str(error.value)
+  assert checkpoint.step_folder(tmp_path).name == "1"
+  run.close()
 
 
 def test_npz_keeps_bfloat16(tmp_path):

@@ -1,0 +1,121 @@
+"""Where parameters come from; what each recipe trains."""
+
+import pathlib
+
+import jax
+import ml_collections
+import numpy as np
+import pytest
+
+from hispatial_jax import train
+from hispatial_jax.core import checkpoint, config, mesh, optim, tree
+from hispatial_jax.models import hispatial
+
+_ROOT = pathlib.Path(__file__).parent.parent
+_SIGLIP = 413_327_088  # without its head: golden/big_vision/FORMAT.md
+
+
+@pytest.fixture(scope="module")
+def made():
+  """(model config, optimizer, layout, random parameters on the host)."""
+  cfg = config.load(str(_ROOT / "tests" / "train_config.py"))
+  model_cfg = {**cfg.model.to_dict(), "image_sees_text": True}
+  model_cfg["llm"]["vocab_size"] = 64
+  shapes = hispatial.param_shapes(model_cfg)
+  opt = optim.build(cfg.optim, shapes, total_steps=5)
+  grid = mesh.make(devices=jax.devices()[:1])
+  layout, _ = train.lay_out(cfg.mesh, shapes, opt, grid)
+  state = train.initial_state("", 0, model_cfg, opt, layout)
+  return model_cfg, opt, layout, jax.device_get(state["params"])
+
+
+def _other(params):
+  """Other values in the same shapes."""
+  rng = np.random.default_rng(1)
+  draw = lambda x: rng.normal(size=x.shape).astype(x.dtype)  # noqa: E731
+  return jax.tree.map(draw, params)
+
+
+def test_from_an_npz(made, tmp_path):
+  model_cfg, opt, layout, params = made
+  wanted = _other(params)
+  checkpoint.save_npz(tmp_path / "p.npz", wanted)
+  checkpoint.save_config(tmp_path, {"model": model_cfg})
+  got = train.initial_state(tmp_path / "p.npz", 0, model_cfg, opt, layout)
+  jax.tree.map(np.testing.assert_array_equal, got["params"], wanted)
+  assert int(got["step"]) == 0
+
+
+def test_paligemma_gets_a_point_map_whose_head_is_zero(made, tmp_path):
+  model_cfg, opt, layout, params = made
+  wanted = _other(params)
+  fusion = wanted.pop("pointmap")
+  checkpoint.save_npz(tmp_path / "p.npz", wanted)
+  plain = {**model_cfg, "pointmap": None}
+  checkpoint.save_config(tmp_path, {"model": plain})
+  got = train.initial_state(tmp_path / "p.npz", 0, model_cfg, opt, layout)
+  got = jax.device_get(got["params"])
+  pointmap = got.pop("pointmap")
+  jax.tree.map(np.testing.assert_array_equal, got, wanted)
+  assert not pointmap["head"]["kernel"].any()
+  assert pointmap["embedding"]["kernel"].any()
+  assert tree.flatten(pointmap).keys() == tree.flatten(fusion).keys()
+
+
+def test_checkpoint_of_another_size_lists_all_names(made, tmp_path):
+  model_cfg, opt, layout, params = made
+  small = {**model_cfg, "llm": {**model_cfg["llm"], "mlp_dim": 24}}
+  shapes = hispatial.param_shapes(small)
+  zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+  checkpoint.save_npz(tmp_path / "p.npz", zeros)
+  checkpoint.save_config(tmp_path, {"model": small})
+  with pytest.raises(ValueError, match="2 of another shape") as error:
+    train.initial_state(tmp_path / "p.npz", 0, model_cfg, opt, layout)
+  assert "llm/layers/mlp/gating_einsum" in str(error.value)
+  assert "llm/layers/mlp/linear" in str(error.value)
+  assert params is not None
+
+
+def test_a_tokenizer_too_large_for_the_model():
+  class Words:
+    vocab_size = 100
+
+  cfg = ml_collections.ConfigDict({"llm": {"vocab_size": 64}})
+  with pytest.raises(ValueError, match=r"vocab_size=64.* has 100 words"):
+    train.model_config(config.Watched(cfg), Words)
+  cfg.llm.vocab_size = 0
+  filled = train.model_config(config.Watched(cfg), Words)
+  assert filled == {"llm": {"vocab_size": 100}}
+
+
+def _recipes():
+  names = sorted(path.name for path in (_ROOT / "configs").glob("*.py"))
+  return [name for name in names if name != "common.py"]
+
+
+@pytest.mark.parametrize("name", _recipes())
+def test_every_recipe_is_locked_and_fits_its_model(name):
+  path = _ROOT / "configs" / name
+  cfg = config.load(str(path))
+  assert cfg.is_locked
+  assert f"--config configs/{name}" in path.read_text()
+  model_cfg = cfg.model.to_dict()
+  model_cfg["llm"]["vocab_size"] = model_cfg["llm"]["vocab_size"] or 512
+  shapes = hispatial.param_shapes(model_cfg)
+  opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)
+  grid = mesh.make(devices=jax.devices()[:1])
+  train.lay_out(cfg.mesh, shapes, opt, grid)
+
+
+def test_the_papers_run_trains_all_but_siglip():
+  cfg = config.load(str(_ROOT / "configs" / "hispatial_3b.py"))
+  shapes = hispatial.param_shapes(cfg.model.to_dict())
+  opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)
+  size = lambda part: sum(x.size for x in jax.tree.leaves(part))  # noqa: E731
+  trained, frozen = opt.split(shapes)
+  assert size(frozen) == _SIGLIP
+  assert size(trained) + _SIGLIP == 3_079_212_912
+  decayed = tree.flatten(optim.decayed(trained, cfg.optim.no_decay))
+  assert sorted(n.split("/")[-1] for n, hit in decayed.items() if not hit) == (
+    ["bias"] * 2 + ["scale"] * 5
+  )
