@@ -284,11 +284,11 @@ def test_config_errors(built, cfg, message):
 
 
 def test_a_record_with_few_questions_is_filled_up(built):
-  pp = "decode|points(28)|resize(28)|stored_qa(3)|tokenize(64)"
+  pp = "decode|points(28)|resize(28)|stored_qa(4)|tokenize(64)"
   batch = next(_train(built, cfg={"pp": pp}))
   assert batch["image"].shape[0] == 4
-  assert batch["text"].shape == (12, 64)
-  assert batch["_mask"].tolist() == [True, True, False] * 4
+  assert batch["text"].shape == (16, 64)
+  assert batch["_mask"].tolist() == [True, True, True, False] * 4
   assert not batch["mask_input"][~batch["_mask"]].any()
   assert not batch["mask_loss"][~batch["_mask"]].any()
   assert batch["mask_loss"][batch["_mask"]].any(axis=1).all()
