@@ -63,6 +63,21 @@ def _interpolation(old, new, dtype):
   return jnp.maximum(0.0, 1.0 - jnp.abs(at[:, None] - nodes)).astype(dtype)
 
 
+class LayerNorm(nn.Module):
+  """Layer norm with eps 1e-6, float32 inside."""
+
+  @nn.compact
+  def __call__(self, x):
+    D = x.shape[-1]
+    scale = self.param("scale", nn.initializers.ones, (D,))
+    bias = self.param("bias", nn.initializers.zeros, (D,))
+    y = x.astype(jnp.float32)
+    y -= jnp.mean(y, axis=-1, keepdims=True)
+    y *= jax.lax.rsqrt(jnp.mean(y * y, axis=-1, keepdims=True) + 1e-6)
+    y = y * scale.astype(jnp.float32) + bias.astype(jnp.float32)
+    return y.astype(x.dtype)
+
+
 class Attention(nn.Module):
   """Every patch sees every patch; float32 softmax."""
 
@@ -106,15 +121,10 @@ class Block(nn.Module):
   @nn.compact
   def __call__(self, x, _):
     x = sharding.shard_batch(x)
-    y = _layer_norm("LayerNorm_0", x)
+    y = LayerNorm(name="LayerNorm_0")(x)
     x += Attention(self.num_heads, name="MultiHeadDotProductAttention_0")(y)
-    y = _layer_norm("LayerNorm_1", x)
+    y = LayerNorm(name="LayerNorm_1")(x)
     return x + MLP(self.mlp_dim, name="MlpBlock_0")(y), None
-
-
-def _layer_norm(name, x):
-  norm = nn.LayerNorm(epsilon=1e-6, dtype=jnp.float32, name=name)
-  return norm(x.astype(jnp.float32)).astype(x.dtype)
 
 
 class Transformer(nn.Module):
@@ -138,7 +148,7 @@ class Transformer(nn.Module):
     )
     block = blocks(self.mlp_dim, self.num_heads, name="encoderblock")
     x, _ = block(x, None)
-    return _layer_norm("encoder_norm", x)
+    return LayerNorm(name="encoder_norm")(x)
 
 
 class Model(nn.Module):
