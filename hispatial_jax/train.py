@@ -101,11 +101,13 @@ def train(cfg, workdir) -> dict[str, float]:
       donate_argnums=0,
       out_shardings=(layout, None),
     )
-    evals = build_evaluators(cfg.evals, model, words, grid)
+    log_every, save_every = cfg.log.every, cfg.checkpoint.every
+    stopping = stack.enter_context(guard.Stopping(cfg.max_minutes, log_every))
+    fns = predict_fns.make(model, grid, before=stopping.interrupt)
+    evals = build_evaluators(cfg.evals, fns, words)
 
     # ---- Around it.
-    total, log_every = cfg.total_steps, cfg.log.every
-    save_every = cfg.checkpoint.every
+    total = cfg.total_steps
     writer = metrics.Writer(
       workdir,
       step=start,
@@ -115,7 +117,6 @@ def train(cfg, workdir) -> dict[str, float]:
     )
     stack.enter_context(contextlib.closing(writer))
     clock = metrics.Clock(total, done=start, batch_size=cfg.batch_size)
-    stopping = stack.enter_context(guard.Stopping(cfg.max_minutes, log_every))
     health = guard.Health(run)
     cfg.check_all_read()
     save_recipe(workdir, plain, model_cfg, words)
@@ -149,6 +150,8 @@ def train(cfg, workdir) -> dict[str, float]:
         if (step % every == 0 or last) and not stopping.hurry:
           begin = time.monotonic()
           found = evaluate(name, evaluator, state["params"])
+          if not found:
+            continue
           writer.write(step, found)
           report(metrics.progress(step, total, {}, headline(found)))
           clock.paused(time.monotonic() - begin)
@@ -159,6 +162,7 @@ def train(cfg, workdir) -> dict[str, float]:
           "command continues from here"
         )
         break
+    run.wait()  # A second SIGTERM is still caught here.
   return written
 
 
@@ -293,9 +297,9 @@ def summary(out) -> dict[str, float]:
   }
 
 
-def build_evaluators(cfg, model, words, grid) -> dict:
+def build_evaluators(cfg, fns, words) -> dict:
   """name -> (evaluator, every so many steps)."""
-  fns, out = predict_fns.make(model, grid), {}
+  out = {}
   for name in cfg:
     options = cfg[name].plain().to_dict()
     kind, every = options.pop("type"), options.pop("every")
@@ -305,8 +309,11 @@ def build_evaluators(cfg, model, words, grid) -> dict:
 
 
 def evaluate(name, evaluator, params) -> dict[str, float]:
-  """All numbers of one evaluator, under its name."""
-  return {f"{name}/{key}": value for key, value in evaluator.run(params)}
+  """All numbers of one evaluator, under its name; {} if it was interrupted."""
+  try:
+    return {f"{name}/{key}": value for key, value in evaluator.run(params)}
+  except guard.Interrupted:
+    return {}
 
 
 def headline(found) -> dict[str, float]:

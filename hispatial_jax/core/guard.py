@@ -23,7 +23,11 @@ class Health:
     self._run, self._pending = run, collections.deque()
 
   def add(self, step, ids, out) -> None:
-    """Notes a step that was started and looks at the one before."""
+    """Notes a step that was started and looks at the one before.
+
+    Raises:
+      FloatingPointError: with the step, its records and the last checkpoint.
+    """
     self._pending.append((step, ids, (out["loss"], out["grad_norm"])))
     while len(self._pending) > 1:
       self._look(*self._pending.popleft())
@@ -45,6 +49,10 @@ class Health:
       )
 
 
+class Interrupted(Exception):
+  """An evaluation was left because the run has to end."""
+
+
 class Stopping:
   """Whether to end before the last step: SIGTERM, or the time is up.
 
@@ -54,8 +62,12 @@ class Stopping:
   """
 
   def __init__(self, max_minutes: float, every: int):
-    """Args: minutes of this start, 0 for no limit; processes agree on the
-    time every so many steps."""
+    """Starts to count the time.
+
+    Args:
+      max_minutes: of this start; 0 for no limit.
+      every: steps after which processes agree on the time.
+    """
     self._limit, self._every = 60 * max_minutes, every
     self._begin, self._signal = time.monotonic(), False
     self.reason, self.hurry = "", False
@@ -78,6 +90,14 @@ class Stopping:
       self.reason, self.hurry = "SIGTERM", True
     elif self._limit and self._late(step):
       self.reason = f"max_minutes={self._limit / 60:g} are over"
+
+  def interrupt(self) -> None:
+    """Raises Interrupted after SIGTERM: an evaluation may last too long.
+
+    Several processes go on: they have to leave it together.
+    """
+    if self._signal:
+      raise Interrupted
 
   def _note(self, *_):
     self._signal = True

@@ -1,18 +1,28 @@
 """What evaluators call: compiled functions of (params, this host's rows)."""
 
 import functools
+from collections.abc import Callable
 
 import jax
+from jax.sharding import Mesh
 
 from hispatial_jax.core import mesh
 from hispatial_jax.models import decode
 from hispatial_jax.models import loss as loss_lib
 
 
-def make(model, grid) -> dict:
-  """What evaluators call: name -> fn(params, host batch) -> host arrays.
+def make(
+  model, grid: Mesh, *, before: Callable[[], None] = lambda: None
+) -> dict[str, Callable]:
+  """{"loss", "generate"}: fn(params, host batch, **options) -> host arrays.
 
-  Both take this process's rows and return this process's rows.
+  Both take this process's rows and return this process's rows. Options are
+  those of models.decode.generate; each set of them is compiled once.
+
+  Args:
+    model: hispatial.Model.
+    grid: the mesh that params lie on.
+    before: called before each batch; it may raise to leave the evaluation.
   """
 
   def loss(params, batch):
@@ -30,6 +40,7 @@ def make(model, grid) -> dict:
 
   def on_mesh(fn):
     def call(params, batch, **options):
+      before()
       arrays = {k: x for k, x in batch.items() if hasattr(x, "dtype")}
       run = compiled(fn, tuple(sorted(options.items())))
       out = run(params, mesh.put_batch(arrays, grid))
