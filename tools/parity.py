@@ -44,8 +44,9 @@ def main(argv=None) -> int:
   jax.config.update("jax_default_matmul_precision", "highest")
   try:
     return _run(args)
-  except (ValueError, OSError) as error:
-    print(f"parity: {error}", file=sys.stderr)
+  except (ValueError, OSError, KeyError) as error:
+    reason = f"lacks {error}" if isinstance(error, KeyError) else error
+    print(f"parity: {reason}", file=sys.stderr)
     return 2
 
 

@@ -59,7 +59,6 @@ class Case:
     }
     self.params = parity_report.perturbed(self.params, perturb)
     self.model = hispatial_model.Model(**self.config)
-    self.pad = config["pad_token_id"]
     self._inputs()
 
   def _weights(self, config, folder):

@@ -85,7 +85,7 @@ def _write_orbax(folder, params, config) -> None:
   """One step, as training writes it; all of it in memory at once."""
   whole = tree.unflatten({name: np.asarray(x) for name, x in params.items()})
   ocp.PyTreeCheckpointer().save((folder / "params").absolute(), whole)
-  _write_json(folder / source.CONFIG, {"model": config})
+  write_json(folder / source.CONFIG, {"model": config})
 
 
 def _write_theirs(path, suffix, kind, found, params, max_shard_bytes) -> None:
@@ -111,10 +111,11 @@ def _write_theirs(path, suffix, kind, found, params, max_shard_bytes) -> None:
   else:
     safetensors.write_folder(path, theirs, max_shard_bytes)
   config = configs.to_huggingface(found.config, surplus)
-  _write_json(path / source.CONFIG, config)
+  write_json(path / source.CONFIG, config)
 
 
-def _write_json(path, content) -> None:
+def write_json(path: pathlib.Path, content: dict) -> None:
+  """Writes a config."""
   path.write_text(json.dumps(content, indent=2) + "\n")
 
 
