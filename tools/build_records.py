@@ -13,6 +13,9 @@ import os
 import sys
 import time
 
+# Records and questions of each that the small tokenizer learns from.
+_TEXT_RECORDS, _TEXT_QUESTIONS = 300, 16
+
 
 def main(argv=None) -> int:
   """Returns the exit code: 0, or 1 after one line of error."""
@@ -24,7 +27,7 @@ def main(argv=None) -> int:
     source = _source(args)
     _build(args, source)
     if args.tokenizer:
-      _train_tokenizer(args.tokenizer, args.vocab)
+      _train_tokenizer(args.out, args.tokenizer, args.vocab)
   except (ValueError, OSError) as error:
     print(f"error: {error}", file=sys.stderr)
     return 1
@@ -59,7 +62,7 @@ def _parse(argv):
       "--skip-bad", action="store_true", help="leave bad records out"
     )
     kind.add_argument("--tokenizer", help="also train a small one: FILE.model")
-    kind.add_argument("--vocab", type=int, default=512, help="its pieces (512)")
+    kind.add_argument("--vocab", type=int, default=1024, help="its pieces")
   return parser.parse_args(argv)
 
 
@@ -121,11 +124,19 @@ def _summary(found, seconds: float) -> None:
   print(f"  {seconds:.1f} s, {total / seconds:.1f} records/s")
 
 
-def _train_tokenizer(path: str, vocab: int) -> None:
+def _train_tokenizer(folder: str, path: str, vocab: int) -> None:
+  """Learns pieces from the phrase bank and from what the records ask."""
   from hispatial_jax.core import tokenizer
-  from hispatial_jax.qa import say
+  from hispatial_jax.data import builder, records
+  from hispatial_jax.qa import generate, say
 
-  words = tokenizer.train_small(say.all_texts(), vocab_size=vocab, path=path)
+  texts = list(say.all_texts())
+  for stored in builder.open_split(folder, f"train[:{_TEXT_RECORDS}]"):
+    record = records.decode(stored)
+    texts += [qa[key] for qa in record["qa"] for key in ("question", "answer")]
+    for qa in generate.draw(record, 0, _TEXT_QUESTIONS):
+      texts += [qa.question, qa.answer]
+  words = tokenizer.train_small(texts, vocab_size=vocab, path=path)
   print(f"  tokenizer of {words.vocab_size} tokens in {path}")
 
 
