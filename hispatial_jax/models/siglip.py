@@ -72,10 +72,13 @@ class LayerNorm(nn.Module):
     scale = self.param("scale", nn.initializers.ones, (D,))
     bias = self.param("bias", nn.initializers.zeros, (D,))
     y = x.astype(jnp.float32)
-    y -= jnp.mean(y, axis=-1, keepdims=True)
-    y *= jax.lax.rsqrt(jnp.mean(y * y, axis=-1, keepdims=True) + 1e-6)
-    y = y * scale.astype(jnp.float32) + bias.astype(jnp.float32)
-    return y.astype(x.dtype)
+    mean = jnp.mean(y, axis=-1, keepdims=True)
+    # The reference's order of operations: another one of equal precision moves
+    # the golden gradients by 1e-4 of their size.
+    var = jnp.mean(y * y, axis=-1, keepdims=True) - mean * mean
+    factor = jax.lax.rsqrt(jnp.maximum(var, 0.0) + 1e-6)
+    y = (y - mean) * (factor * scale.astype(jnp.float32))
+    return (y + bias.astype(jnp.float32)).astype(x.dtype)
 
 
 class Attention(nn.Module):

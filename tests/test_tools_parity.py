@@ -1,0 +1,152 @@
+"""tools/parity.py: agrees with the references, and notices when it does not."""
+
+import importlib
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+_TOOLS = pathlib.Path(__file__).parent.parent / "tools"
+sys.path.insert(0, str(_TOOLS))
+
+parity = importlib.import_module("parity")
+report = importlib.import_module("parity_report")
+
+
+def _run(*args):
+  """(exit code, compared, failed, output), in a process of its own."""
+  command = [sys.executable, str(_TOOLS / "parity.py"), *map(str, args)]
+  done = subprocess.run(command, capture_output=True, text=True, check=False)
+  match = re.search(r"^(\d+) compared, (\d+) failed$", done.stdout, re.M)
+  assert match, done.stderr
+  return done.returncode, int(match[1]), int(match[2]), done.stdout
+
+
+def _arrays(folder, *files):
+  names = []
+  for file in files:
+    with np.load(folder / file) as data:
+      names += data.files
+  return names
+
+
+@pytest.mark.slow
+def test_hispatial_agrees_in_every_array(golden):
+  folder = golden / "hispatial_model"
+  code, compared, failed, out = _run(folder)
+  assert (code, failed) == (0, 0), out
+  names = _arrays(folder, "forward.npz", "generate.npz", "train.npz")
+  # Inputs and the noise figures are used, not compared.
+  names = [n for n in names if not re.search("input_ids|inputs/|noise", n)]
+  assert compared >= len(names)
+  lines = [line.split()[0].split("[:-1]")[0] for line in out.splitlines()]
+  assert set(names) - set(lines) == {"outputs/xyz_embed/pixel_index_bhw"}
+
+
+@pytest.mark.slow
+def test_big_vision_agrees_in_every_array(golden):
+  folder = golden / "big_vision"
+  code, _, failed, out = _run(folder)
+  assert (code, failed) == (0, 0), out
+  names = _arrays(folder, "cases.npz")
+  unused = {"image_u8", "text", "mask_ar", "mask_loss", "decode/eos_token"}
+  unused |= {"decode/text", "decode/mask_ar", "decode/mask_input"}
+  unused |= {"posemb_resample/new_grid"}
+  lines = [line.split()[0].split("[begin")[0] for line in out.splitlines()]
+  assert set(names) - set(lines) == unused
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ("kind", "name"),
+  [
+    ("big_vision", "llm/layers/attn/q_einsum/w"),
+    ("hispatial_model", "pointmap/embedding/kernel"),
+  ],
+)
+def test_one_weight_changed_by_a_hundredth_fails(kind, name, golden):
+  code, compared, failed, out = _run(golden / kind, "--perturb", name)
+  assert code != 0
+  assert 0 < failed < compared
+  assert "FAIL" in out
+
+
+def test_an_array_without_comparison_fails(tmp_path, capsys):
+  np.savez(tmp_path / "x.npz", a=np.ones(2), b=np.ones(2))
+  fixture, found = report.Fixture(tmp_path, ["x.npz"]), report.Report()
+  found.compare("a", np.ones(2), fixture.get("x.npz", "a"))
+  for name in fixture.unused():
+    found.missing(name)
+  assert found.close() == 1
+  out = capsys.readouterr().out
+  assert re.search(r"x\.npz: b +not compared +FAIL", out)
+  assert out.endswith("2 compared, 1 failed\n")
+
+
+@pytest.mark.parametrize(
+  ("got", "ok"),
+  [
+    ([1.0, 10.0009], True),
+    ([1.0, 10.0011], False),
+    ([1.0, np.nan], False),
+    ([1.0], False),
+  ],
+)
+def test_floats_are_held_to_a_share_of_the_largest(got, ok):
+  found = report.Report()
+  found.compare("x", np.array(got), np.array([1.0, 10.0]))
+  assert found.close() == (0 if ok else 1)
+
+
+def test_whole_numbers_must_be_identical_and_nothing_is_no_success():
+  found = report.Report()
+  assert found.close() == 1
+  found.compare("x", np.array([1, 2]), np.array([1, 2]))
+  assert found.close() == 0
+  found.compare("x", np.array([True, False]), np.array([True, True]))
+  assert found.close() == 1
+
+
+def test_names_with_slices():
+  steps = importlib.import_module("parity_hispatial")
+  x = np.arange(5 * 6 * 7).reshape(5, 6, 7)
+  theirs = {"a.weight": x}
+  np.testing.assert_array_equal(steps.part(theirs, "a.weight"), x)
+  found = steps.part(theirs, "a.weight[:4,:,6]")
+  np.testing.assert_array_equal(found, x[:4, :, 6])
+  np.testing.assert_array_equal(steps.part(theirs, "a.weight[1:3]"), x[1:3])
+  np.testing.assert_array_equal(steps.part(theirs, "a.weight[0,5,:]"), x[0, 5])
+
+
+def _fails(capsys, *args):
+  assert parity.main([str(a) for a in args]) == 2
+  error = capsys.readouterr().err
+  assert error.startswith("parity: ")
+  assert error.count("\n") == 1
+  return error
+
+
+@pytest.fixture
+def precision():
+  """main sets the matmul precision of the process."""
+  import jax
+
+  before = jax.config.jax_default_matmul_precision
+  yield
+  jax.config.update("jax_default_matmul_precision", before)
+
+
+def test_bad_folders_are_one_clear_line(golden, tmp_path, capsys, precision):
+  assert "no such folder" in _fails(capsys, tmp_path / "no")
+  assert "not a fixture folder; expected" in _fails(capsys, tmp_path)
+  moge = _fails(capsys, tmp_path, "--kind", "moge2")
+  assert "kind moge2 is not built yet" in moge
+  lacks = _fails(capsys, tmp_path, "--kind", "big_vision")
+  assert "lacks cases.npz" in lacks
+  shutil.copytree(golden / "big_vision", tmp_path / "bv")
+  near = _fails(capsys, tmp_path / "bv", "--perturb", "img/head/kernal")
+  assert "no such parameter; nearest: img/head/kernel" in near
