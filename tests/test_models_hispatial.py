@@ -45,11 +45,11 @@ def _params(config, seed=0):
   return jax.tree.unflatten(treedef, drawn)
 
 
-def _logits(config, params, batch, **kwargs):
+def _logits(config, params, batch):
   names = ("image", "points", "text", "mask_ar")
   inputs = [batch[name] for name in names]
   apply = jax.jit(hispatial.Model(**config).apply)
-  return apply({"params": params}, *inputs, **kwargs)[0]
+  return apply({"params": params}, *inputs)[0]
 
 
 @pytest.mark.parametrize(
@@ -112,43 +112,34 @@ def test_points_matter_once_trained():
   assert jnp.abs(difference).max() > 1e-2
 
 
-def _packed(batch, lengths):
-  """Rows of one image joined to one row, padded by 3."""
-  text, mask_ar, segments = [], [], []
-  for row, length in enumerate(lengths):
-    text += list(batch["text"][row, :length])
-    mask_ar += list(batch["mask_ar"][row, :length])
-    segments += [row + 1] * length
-  pad = [0] * 3
-  return {
-    "image": batch["image"][:1],
-    "points": batch["points"][:1],
-    "text": np.array([text + pad], np.int32),
-    "mask_ar": np.array([mask_ar + [1] * 3], np.int32),
-  }, np.array([segments + pad], np.int32)
-
-
-def test_packed_equals_unpacked():
+def test_questions_of_one_image_share_its_tokens():
   config = _config(image_sees_text=False)
-  params, batch, lengths = _params(config), _batch(3), (9, 6, 7)
+  params, batch = _params(config), _batch(4)
   for name in ("image", "points"):
-    batch[name] = np.repeat(batch[name][:1], 3, axis=0)
-  packed, segments = _packed(batch, lengths)
+    batch[name] = np.repeat(batch[name][:2], 2, axis=0)
+  shared = {**batch, **{k: batch[k][::2] for k in ("image", "points")}}
   with jax.default_matmul_precision("highest"):
-    got = _logits(config, params, packed, segments=segments)[0]
+    got = _logits(config, params, shared)
     want = _logits(config, params, batch)
-  start = 0
-  for row, length in enumerate(lengths):
-    mine = got[start : start + length]
-    np.testing.assert_allclose(mine, want[row, :length], atol=1e-5)
-    start += length
+  np.testing.assert_allclose(got, want, atol=1e-5)
+  swapped = {**shared, "image": shared["image"][::-1]}
+  assert jnp.abs(_logits(config, params, swapped) - want).max() > 1e-3
 
 
-def test_packing_needs_a_blind_image():
-  config = _config()
-  packed, segments = _packed(_batch(), (9, 9))
-  with pytest.raises(ValueError, match="image_sees_text=False"):
-    _logits(config, _params(config), packed, segments=segments)
+def test_an_image_that_sees_no_text_is_another_model():
+  config, batch = _config(), _batch()
+  params = _params(config)
+  blind = _logits({**config, "image_sees_text": False}, params, batch)
+  assert jnp.abs(blind - _logits(config, params, batch)).max() > 1e-3
+
+
+@pytest.mark.parametrize(("rows", "sees"), [(4, True), (3, False)])
+def test_rows_of_text_must_fit_the_images(rows, sees):
+  config, batch = _config(image_sees_text=sees), _batch(rows)
+  for name in ("image", "points"):
+    batch[name] = batch[name][:2]
+  with pytest.raises(ValueError, match=f"{rows} rows of text for 2 images"):
+    _logits(config, _params(config), batch)
 
 
 def _loss_and_gradient(config, params):

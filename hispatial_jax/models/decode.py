@@ -96,28 +96,17 @@ def _generate(
   eos_id,
   cache_dtype,
 ):
-  draw = functools.partial(_draw, temperature=temperature, top_p=top_p)
-  variables = {"params": params}
-  logits, cache, real = model.apply(
-    variables, **prompt, cache_dtype=cache_dtype, method="prefill"
+  apply = functools.partial(model.apply, {"params": params})
+  record = functools.partial(
+    _record,
+    rng=rng,
+    draw=functools.partial(_draw, temperature=temperature, top_p=top_p),
+    eos_id=eos_id,
   )
-  prompt_rows = real.shape[1]
-  # The last token is never attended to, so it needs no row.
-  cache, visible = reserve(cache, real, num_tokens - 1)
+  logits, cache, real = apply(
+    **prompt, cache_dtype=cache_dtype, method="prefill"
+  )
   length = jnp.sum(real, axis=1, dtype=jnp.int32)
-
-  def record(state, logits):
-    """Chooses token `step` of every row that has not ended."""
-    token, logp = draw(logits, jax.random.fold_in(rng, state["step"]))
-    token = jnp.where(state["done"], 0, token)
-    logp = jnp.where(state["done"], 0.0, logp)
-    return {
-      "step": state["step"] + 1,
-      "token": token,
-      "done": state["done"] | (token == eos_id),
-      "tokens": state["tokens"].at[:, state["step"]].set(token),
-      "logp": state["logp"].at[:, state["step"]].set(logp),
-    }
 
   def unfinished(carry):
     state, _, _ = carry
@@ -125,28 +114,42 @@ def _generate(
 
   def body(carry):
     state, cache, visible = carry
-    done_steps = state["step"] - 1
-    logits, new = model.apply(
-      variables,
-      state["token"],
-      length + done_steps,
-      cache,
-      visible,
-      method="extend",
+    n = state["step"] - 1  # number of the token to read
+    logits, new = apply(
+      state["token"], length + n, cache, visible, method="extend"
     )
-    cache, visible = write(cache, visible, new, prompt_rows + done_steps)
+    cache, visible = write(cache, visible, new, real.shape[1] + n)
     return record(state, logits), cache, visible
 
-  B = real.shape[0]
-  state = {
-    "step": jnp.int32(0),
-    "done": jnp.zeros(B, bool),
-    "tokens": jnp.zeros((B, num_tokens), jnp.int32),
-    "logp": jnp.zeros((B, num_tokens)),
-  }
-  carry = (record(state, logits), cache, visible)
+  state = record(_start(real.shape[0], num_tokens), logits)
+  # The last token is never attended to, so it needs no row.
+  carry = (state, *reserve(cache, real, num_tokens - 1))
   state, _, _ = jax.lax.while_loop(unfinished, body, carry)
   return {"tokens": state["tokens"], "logp": state["logp"]}
+
+
+def _start(batch_size, num_tokens):
+  return {
+    "step": jnp.int32(0),
+    "token": jnp.zeros(batch_size, jnp.int32),
+    "done": jnp.zeros(batch_size, bool),
+    "tokens": jnp.zeros((batch_size, num_tokens), jnp.int32),
+    "logp": jnp.zeros((batch_size, num_tokens)),
+  }
+
+
+def _record(state, logits, *, rng, draw, eos_id):
+  """Chooses token `step` of every row that has not ended."""
+  step, done = state["step"], state["done"]
+  token, logp = draw(logits, jax.random.fold_in(rng, step))
+  token, logp = jnp.where(done, 0, token), jnp.where(done, 0.0, logp)
+  return {
+    "step": step + 1,
+    "token": token,
+    "done": done | (token == eos_id),
+    "tokens": state["tokens"].at[:, step].set(token),
+    "logp": state["logp"].at[:, step].set(logp),
+  }
 
 
 def reserve(cache, real, rows):

@@ -49,7 +49,10 @@ def next_token_loss(
   mask = batch["mask_loss"][:, 1:].astype(jnp.float32)
   if "_mask" in batch:
     mask *= batch["_mask"][:, None].astype(jnp.float32)
-  score = _Scores(model, params)
+
+  def score(x, targets):
+    return _scores(model.apply({"params": params}, x, method="logits"), targets)
+
   if max_loss_tokens is None or max_loss_tokens >= targets.shape[1]:
     nll, correct = score(x, targets)
   else:
@@ -58,17 +61,11 @@ def next_token_loss(
   return _mean(nll, mask, reduce), aux
 
 
-class _Scores:
-  """[B,T,D], targets -> nll f32[B,T], correct bool[B,T]."""
-
-  def __init__(self, model, params):
-    self._logits = lambda x: model.apply({"params": params}, x, method="logits")
-
-  def __call__(self, x, targets):
-    logits = self._logits(x)
-    chosen = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
-    nll = jax.nn.logsumexp(logits, axis=-1) - chosen
-    return nll, jnp.argmax(logits, axis=-1) == targets
+def _scores(logits, targets):
+  """f32[B,T,V] logits, targets -> nll f32[B,T], correct bool[B,T]."""
+  chosen = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+  nll = jax.nn.logsumexp(logits, axis=-1) - chosen
+  return nll, jnp.argmax(logits, axis=-1) == targets
 
 
 def _at_most(count, score, x, targets, mask):
