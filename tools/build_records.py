@@ -131,8 +131,9 @@ def _train_tokenizer(folder: str, path: str, vocab: int) -> None:
   from hispatial_jax.qa import generate, say
 
   texts = list(say.all_texts())
-  for stored in builder.open_split(folder, f"train[:{_TEXT_RECORDS}]"):
-    record = records.decode(stored)
+  train = builder.open_split(folder, "train")
+  for number in range(min(len(train), _TEXT_RECORDS)):
+    record = records.decode(train[number])
     texts += [qa[key] for qa in record["qa"] for key in ("question", "answer")]
     for qa in generate.draw(record, 0, _TEXT_QUESTIONS):
       texts += [qa.question, qa.answer]
