@@ -62,7 +62,17 @@ def words(question: str) -> str:
 
 
 def cloud(record: dict, points: list[dict]) -> str:
-  """HTML (without plotly's own code) of a point cloud to turn.
+  """HTML (without plotly's own code) of `cloud_figure`."""
+  return cloud_figure(record, points).to_html(
+    full_html=False,
+    include_plotlyjs=False,
+    div_id="cloud",
+    config={"displayModeBar": False, "responsive": True},
+  )
+
+
+def cloud_figure(record: dict, points: list[dict]):
+  """A point cloud to turn, as plotly.graph_objects.Figure.
 
   Args:
     record: image u8[H,W,3], depth_m, intrinsics.
@@ -70,6 +80,38 @@ def cloud(record: dict, points: list[dict]) -> str:
   """
   import plotly.graph_objects as go
 
+  x, y, z, colours = _cloud(record)
+  figure = go.Figure()
+  figure.add_scatter3d(
+    x=x,
+    y=z,
+    z=-y,
+    mode="markers",
+    hoverinfo="skip",
+    showlegend=False,
+    marker={"size": 2.8, "color": colours},
+  )
+  camera = {"name": "camera", "xyz": (0, 0, 0), "colour": _GREY}
+  for mark in [camera, *points]:
+    a, b, c = mark["xyz"]
+    shape = {"size": 10, "line": {"width": 1}}
+    if mark is camera:
+      shape = {"size": 5, "symbol": "diamond"}
+    figure.add_scatter3d(
+      x=[a],
+      y=[c],
+      z=[-b],
+      mode="markers",
+      name=mark["name"],
+      hovertemplate=f"{mark['name']}<br>{a:.2f} {b:.2f} {c:.2f} m",
+      marker={"color": mark["colour"], **shape},
+    )
+  _look(figure)
+  return figure
+
+
+def _cloud(record):
+  """(x, y, z, colours) of the pixels whose depth is known, thinned out."""
   depth, rgb = record["depth_m"], record["image"]
   known = np.isfinite(depth) & (depth > 0)
   if depth.shape != rgb.shape[:2]:
@@ -81,46 +123,10 @@ def cloud(record: dict, points: list[dict]) -> str:
   keep &= known & (depth <= 1.5 * np.percentile(depth[known], 98))
   x, y, z = np.round(xyz[keep], 3).T.astype(np.float64)
   colours = [f"rgb({r},{g},{b})" for r, g, b in rgb[keep]]
-  figure = go.Figure()
-  figure.add_scatter3d(
-    x=x,
-    y=z,
-    z=-y,
-    mode="markers",
-    hoverinfo="skip",
-    showlegend=False,
-    marker={"size": 2.8, "color": colours},
-  )
-  figure.add_scatter3d(
-    x=[0],
-    y=[0],
-    z=[0],
-    mode="markers",
-    name="camera",
-    hoverinfo="name",
-    marker={"size": 5, "color": _GREY, "symbol": "diamond"},
-  )
-  for mark in points:
-    a, b, c = mark["xyz"]
-    figure.add_scatter3d(
-      x=[a],
-      y=[c],
-      z=[-b],
-      mode="markers",
-      name=mark["name"],
-      hovertemplate=f"{mark['name']}<br>{a:.2f} {b:.2f} {c:.2f} m",
-      marker={"size": 10, "color": mark["colour"], "line": {"width": 1}},
-    )
-  _look(figure, z)
-  return figure.to_html(
-    full_html=False,
-    include_plotlyjs=False,
-    div_id="cloud",
-    config={"displayModeBar": False, "responsive": True},
-  )
+  return x, y, z, colours
 
 
-def _look(figure, z) -> None:
+def _look(figure) -> None:
   """Axes in metres, and a first view from behind and above the camera."""
   axis = {
     "color": _GREY,
