@@ -31,17 +31,28 @@ def get_config(arg=""):
   config.tokenizer = f"{arg.root}/tokenizer.model"
 
   config.model = hispatial.config(
-    "toy", llm={"vocab_size": 0}, image_sees_text=False
+    "toy",
+    llm={
+      "vocab_size": 0,
+      "mlp_dim": 256,
+      "num_heads": 2,
+      "num_kv_heads": 1,
+      "head_dim": 64,
+    },
+    img={"depth": 2},
+    pointmap={"remat": False},
+    image_sees_text=False,
   )
 
   look = "decode|scene|points(112)|resize(112)"
   look += "" if arg.points else "|drop_points"
-  ask = "draw_qa({}, pixel_grid=8, plain=True)"
+  ask = "draw_qa({}, pixel_grid=8, plain=True, formats=['text', 'yes_no'])"
   config.data.dir = f"{arg.root}/data"
   config.data.split = "train"
-  config.data.pp = f"{look}|{ask.format(8)}|tokenize(64)"
+  config.data.pp = f"{look}|{ask.format(8)}|tokenize(36)"
 
-  config.optim.lr = 1e-3
+  config.loss.max_tokens = 19
+  config.optim.lr = 2e-3
   config.optim.schedule = "cosine"
   config.optim.warmup_steps = config.total_steps // 20
   config.optim.b2 = 0.99  # so few steps need a shorter memory than 0.999's
@@ -52,7 +63,7 @@ def get_config(arg=""):
   held_out = {
     "dir": config.data.dir,
     "split": "val",
-    "pp": f"{look}|{ask.format(4)}|tokenize(96)",
+    "pp": f"{look}|{ask.format(4)}|tokenize(36)",
     "num_records": 64 if arg.quick else 128,
     "batch_size": 32,
   }

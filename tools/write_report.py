@@ -3,9 +3,11 @@
   python tools/write_report.py runs/toy                 -> runs/toy/report.html
   python tools/write_report.py runs/toy --photo runs/toy/photo.jpg
 
---photo also saves one held-out picture with its depth and camera, to ask about:
+--photo also saves one held-out picture with its depth, camera and a question
+about it, to be answered:
 
-  hispatial ask runs/toy/photo.jpg "..." --depth runs/toy/photo.depth.png \\
+  hispatial ask runs/toy/photo.jpg "$(cat runs/toy/photo.question.txt)" \\
+    --depth runs/toy/photo.depth.png \\
     --intrinsics runs/toy/photo.camera.json --checkpoint runs/toy
 """
 
@@ -13,6 +15,9 @@ import argparse
 import json
 import pathlib
 import sys
+
+# The task whose first question goes with --photo.
+_SHOWN = "distance_to_camera"
 
 
 def main(argv=None) -> int:
@@ -56,11 +61,12 @@ def write(args) -> None:
     if not rows:
       raise FileNotFoundError(f"--photo needs the predictions of {folder}")
     records = page.open_records(result["data"])
-    save_photo(pathlib.Path(args.photo), records(rows[0]["index"]))
+    row = next((row for row in rows if row["task"] == _SHOWN), rows[0])
+    save_photo(pathlib.Path(args.photo), records(row["index"]), row)
 
 
-def save_photo(path: pathlib.Path, record: dict) -> None:
-  """Writes PATH, its .depth.png in millimetres and its .camera.json."""
+def save_photo(path: pathlib.Path, record: dict, row: dict) -> None:
+  """Writes PATH, .depth.png (millimetres), .camera.json and .question.txt."""
   import cv2
   import numpy as np
 
@@ -74,7 +80,10 @@ def save_photo(path: pathlib.Path, record: dict) -> None:
   depth_path.write_bytes(cv2.imencode(".png", millimetres)[1].tobytes())
   camera_path = path.with_suffix(".camera.json")
   camera_path.write_text(json.dumps(camera) + "\n")
-  print(f"wrote {path}, {depth_path}, {camera_path}")
+  question_path = path.with_suffix(".question.txt")
+  question_path.write_text(row["question"] + "\n")
+  print(f"wrote {path}, {depth_path}, {camera_path}, {question_path}")
+  print(f"  {row['question']}  (truth: {row['truth']})")
 
 
 if __name__ == "__main__":
