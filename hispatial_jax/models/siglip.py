@@ -81,6 +81,21 @@ class LayerNorm(nn.Module):
     return (y + bias.astype(jnp.float32)).astype(x.dtype)
 
 
+def _waves(_, shape, dtype=jnp.float32):
+  """[1,P,D]: a quarter of D each: sin, cos of the row, sin, cos of the column.
+
+  Source: MoCo v3 (arXiv 2104.02057), fixed 2-D position embedding.
+  """
+  _, P, D = shape
+  side, quarter = round(P**0.5), D // 4
+  freqs = 10_000.0 ** (-jnp.arange(quarter) / quarter)
+  angle = jnp.arange(side)[:, None] * freqs
+  waves = jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
+  rows, columns = jnp.repeat(waves, side, axis=0), jnp.tile(waves, (side, 1))
+  table = jnp.concatenate([rows, columns], axis=-1)
+  return jnp.pad(table, ((0, 0), (0, D - 4 * quarter)))[None].astype(dtype)
+
+
 class Attention(nn.Module):
   """Every patch sees every patch; float32 softmax."""
 
@@ -160,6 +175,9 @@ class Model(nn.Module):
   Attributes:
     image_size: pixels of a side; the position table has its patches.
     num_outputs: width of the language model (the head's output).
+    wave_positions: start the position table at sines and cosines of row and
+      column instead of noise: a model that starts from nothing finds a pixel
+      sooner.
   """
 
   width: int
@@ -172,6 +190,7 @@ class Model(nn.Module):
   dtype: str = "float32"
   remat: str = "none"
   scan_unroll: int = 1
+  wave_positions: bool = False
 
   @nn.compact
   def __call__(self, image):
@@ -198,11 +217,10 @@ class Model(nn.Module):
     )(image)
     self.sow("intermediates", "stem", x)
     x = x.reshape(x.shape[0], -1, self.width)
-    positions = self.param(
-      "pos_embedding",
-      nn.initializers.normal(self.width**-0.5),
-      (1, x.shape[1], self.width),
-    )
+    start = nn.initializers.normal(self.width**-0.5)
+    if self.wave_positions:
+      start = _waves
+    positions = self.param("pos_embedding", start, (1, x.shape[1], self.width))
     x += positions.astype(x.dtype)
     encoded = Transformer(
       self.depth,
