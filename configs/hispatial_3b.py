@@ -14,7 +14,7 @@ Source: HiSpatial, training details (batch 256, 70k steps, AdamW, constant rate
 """
 
 from configs import common
-from hispatial_jax.models import hispatial
+from hispatial_jax.models import sizes
 
 
 def get_config(arg=""):
@@ -27,7 +27,7 @@ def get_config(arg=""):
   config.init = arg.init
   config.tokenizer = f"{arg.data}/tokenizer.model"
 
-  config.model = hispatial.config(
+  config.model = sizes.config(
     f"3b_{arg.px}",
     dtype="bfloat16",
     img={"remat": "nothing_saveable"},

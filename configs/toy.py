@@ -17,7 +17,7 @@ model's time.
 """
 
 from configs import common
-from hispatial_jax.models import hispatial
+from hispatial_jax.models import sizes
 
 
 def get_config(arg=""):
@@ -31,7 +31,7 @@ def get_config(arg=""):
   config.batch_size = 8
   config.tokenizer = f"{arg.root}/tokenizer.model"
 
-  config.model = hispatial.config(
+  config.model = sizes.config(
     "toy",
     llm={
       "vocab_size": 0,

@@ -20,7 +20,7 @@ import numpy as np
 from etils import epath
 
 from hispatial_jax.core import checkpoint, tokenizer, tree
-from hispatial_jax.models import decode, hispatial
+from hispatial_jax.models import decode, hispatial, sizes
 from hispatial_jax.pp import given, image, points, text
 
 _BUCKET = 16  # Prompt lengths are rounded up to it: one compilation each.
@@ -88,7 +88,7 @@ class Predictor:
     Raises:
       ValueError: parameters of another config, all names listed.
     """
-    shapes = hispatial.param_shapes(config)
+    shapes = sizes.param_shapes(config)
     self.config, self._words = config, words
     self._model = hispatial.Model(**config)
     self._params = jax.device_put(tree.merge(shapes, params))

@@ -35,7 +35,7 @@ from hispatial_jax.core import config as config_lib
 from hispatial_jax.core import step as step_lib
 from hispatial_jax.data import pipeline
 from hispatial_jax.evaluators import predict_fns
-from hispatial_jax.models import hispatial
+from hispatial_jax.models import hispatial, sizes
 from hispatial_jax.models import loss as loss_lib
 from hispatial_jax.weights import source as weights
 
@@ -66,7 +66,7 @@ def train(cfg, workdir) -> dict[str, float]:
     words = tokenizer.load(cfg.tokenizer)
     model_cfg = model_config(cfg.model, words)
     model = hispatial.Model(**model_cfg)
-    shapes = hispatial.param_shapes(model_cfg)
+    shapes = sizes.param_shapes(model_cfg)
     opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)
     layout, abstract = lay_out(cfg.mesh, shapes, opt, grid)
 
@@ -236,7 +236,7 @@ def initial_state(source, seed, model_cfg, opt, layout):
   model = hispatial.Model(**model_cfg)
 
   def random_params():
-    batch = hispatial.example_batch(model_cfg)
+    batch = sizes.example_batch(model_cfg)
     return model.init(jax.random.key(seed), **batch)["params"]
 
   params = jax.jit(random_params, out_shardings=layout["params"])()
@@ -336,10 +336,10 @@ def save_recipe(workdir, plain, model_cfg, words) -> None:
 def describe(model_cfg, shapes, opt, grid, start, source) -> str:
   """What is trained, on what, from where."""
 
-  def sizes(part):
+  def count(part):
     return sum(x.size for x in jax.tree.leaves(part))
 
-  trained, whole = sizes(opt.split(shapes)[0]), sizes(shapes)
+  trained, whole = count(opt.split(shapes)[0]), count(shapes)
   origin = f"resumed at step {start}" if start else source or "random start"
   return (
     f"{whole:,} parameters, {trained:,} of them trained, in "

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hispatial_jax.core import tree
-from hispatial_jax.models import decode, hispatial
+from hispatial_jax.models import decode, sizes
 from hispatial_jax.weights import hispatial as names
 from hispatial_jax.weights import lazy, rename, source
 
@@ -63,7 +63,7 @@ def big_vision_model():
   meta = json.loads((_GOLDEN / "big_vision" / "meta.json").read_text())
   img, llm = meta["config"]["img"], meta["llm_variant"]
   same = ("width", "depth", "mlp_dim", "num_heads")
-  config = hispatial.config(
+  config = sizes.config(
     "toy",
     img={
       **{key: img[key] for key in same},

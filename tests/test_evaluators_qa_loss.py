@@ -9,7 +9,7 @@ import tiny
 
 from hispatial_jax.core import mesh
 from hispatial_jax.evaluators import predict_fns, qa_loss
-from hispatial_jax.models import hispatial
+from hispatial_jax.models import hispatial, sizes
 
 _T = 6
 
@@ -76,7 +76,7 @@ def test_a_subset_and_nothing():
 
 def test_the_model_s_own_loss_through_the_mesh():
   cfg, length = tiny.config(), 8
-  example = hispatial.example_batch(cfg, 5, length)
+  example = sizes.example_batch(cfg, 5, length)
   rng = np.random.default_rng(0)
   text = rng.integers(5, 60, (5, length)).astype(np.int32)
   mask_ar = np.tile(np.arange(length) > 3, (5, 1)).astype(np.int32)

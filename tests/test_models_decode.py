@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hispatial_jax.models import decode, hispatial
+from hispatial_jax.models import decode, hispatial, sizes
 
 _TOWER = {"width": 16, "depth": 2, "mlp_dim": 24, "num_heads": 2}
 _LENGTHS = (3, 6, 5)
@@ -16,14 +16,14 @@ _NEW = 5
 
 @functools.cache
 def _model(image_sees_text=True):
-  config = hispatial.config(
+  config = sizes.config(
     "toy",
     img={**_TOWER, "num_outputs": 16, "image_size": 28},
     llm={**_TOWER, "num_kv_heads": 1, "head_dim": 8, "vocab_size": 40},
     pointmap={"width": 16, "num_outputs": 16, "num_freqs": 2},
     image_sees_text=image_sees_text,
   )
-  leaves, treedef = jax.tree.flatten(hispatial.param_shapes(config))
+  leaves, treedef = jax.tree.flatten(sizes.param_shapes(config))
   keys = jax.random.split(jax.random.key(1), len(leaves))
   drawn = [
     0.3 * jax.random.normal(k, x.shape)

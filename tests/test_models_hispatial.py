@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from hispatial_jax.core import tree
-from hispatial_jax.models import hispatial, loss
+from hispatial_jax.models import hispatial, loss, sizes
 
 _TOWER = {"width": 16, "depth": 2, "mlp_dim": 24, "num_heads": 2}
 
 
 def _config(**changes):
-  config = hispatial.config(
+  config = sizes.config(
     "toy",
     img={**_TOWER, "num_outputs": 16, "image_size": 28},
     llm={**_TOWER, "num_kv_heads": 1, "head_dim": 8, "vocab_size": 40},
@@ -35,7 +35,7 @@ def _batch(rows=2, length=9, seed=0):
 
 def _params(config, seed=0):
   """Random parameters; no norm scale, bias or head is zero."""
-  shapes = hispatial.param_shapes(config)
+  shapes = sizes.param_shapes(config)
   leaves, treedef = jax.tree.flatten(shapes)
   keys = jax.random.split(jax.random.key(seed), len(leaves))
   drawn = [
@@ -63,16 +63,16 @@ def _logits(config, params, batch):
   ],
 )
 def test_parameter_count(name, paligemma, fusion):
-  config = hispatial.config(name)
-  assert hispatial.num_params(config) == paligemma + fusion
-  without = hispatial.config(name, pointmap=None)
-  assert hispatial.num_params(without) == paligemma
+  config = sizes.config(name)
+  assert sizes.num_params(config) == paligemma + fusion
+  without = sizes.config(name, pointmap=None)
+  assert sizes.num_params(without) == paligemma
   vision, width = 1152, config["llm"]["width"]
   assert fusion == 14 * 14 * 193 * vision + vision + vision * width
 
 
 def test_command_line_prints_names_and_total(capsys):
-  hispatial.main(["3b_448"])
+  sizes.main(["3b_448"])
   lines = capsys.readouterr().out.splitlines()
   assert len(lines) == 34 + 3 + 3 + 1
   assert lines[-1].split() == ["total", "3,079,212,912"]
@@ -80,9 +80,9 @@ def test_command_line_prints_names_and_total(capsys):
 
 def test_unknown_names_are_told_with_the_nearest():
   with pytest.raises(ValueError, match="did you mean '3b_448'"):
-    hispatial.config("3b-448")
+    sizes.config("3b-448")
   with pytest.raises(ValueError, match=r"llm\.widht.*llm\.width.*dtyp"):
-    hispatial.config("toy", llm={"widht": 3}, dtyp="bfloat16")
+    sizes.config("toy", llm={"widht": 3}, dtyp="bfloat16")
 
 
 def test_wrong_image_size_is_told():
@@ -178,7 +178,7 @@ def test_unknown_remat_is_told():
   config = _config()
   config["llm"] = {**config["llm"], "remat": "dots_savable"}
   with pytest.raises(ValueError, match="did you mean 'dots_saveable'"):
-    hispatial.param_shapes(config)
+    sizes.param_shapes(config)
 
 
 def test_bfloat16_computes_close_and_returns_float32():

@@ -9,7 +9,7 @@ import pytest
 
 from hispatial_jax import train
 from hispatial_jax.core import checkpoint, config, mesh, optim, tree
-from hispatial_jax.models import hispatial
+from hispatial_jax.models import sizes
 
 _ROOT = pathlib.Path(__file__).parent.parent
 _SIGLIP = 413_327_088  # without its head: golden/big_vision/FORMAT.md
@@ -21,7 +21,7 @@ def made():
   cfg = config.load(str(_ROOT / "tests" / "train_config.py"))
   model_cfg = {**cfg.model.to_dict(), "image_sees_text": True}
   model_cfg["llm"]["vocab_size"] = 64
-  shapes = hispatial.param_shapes(model_cfg)
+  shapes = sizes.param_shapes(model_cfg)
   opt = optim.build(cfg.optim, shapes, total_steps=5)
   grid = mesh.make(devices=jax.devices()[:1])
   layout, _ = train.lay_out(cfg.mesh, shapes, opt, grid)
@@ -65,7 +65,7 @@ def test_paligemma_gets_a_point_map_whose_head_is_zero(made, tmp_path):
 def test_checkpoint_of_another_size_lists_all_names(made, tmp_path):
   model_cfg, opt, layout, params = made
   small = {**model_cfg, "llm": {**model_cfg["llm"], "mlp_dim": 24}}
-  shapes = hispatial.param_shapes(small)
+  shapes = sizes.param_shapes(small)
   zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
   checkpoint.save_npz(tmp_path / "p.npz", zeros)
   checkpoint.save_config(tmp_path, {"model": small})
@@ -101,7 +101,7 @@ def test_every_recipe_is_locked_and_fits_its_model(name):
   assert f"--config configs/{name}" in path.read_text()
   model_cfg = cfg.model.to_dict()
   model_cfg["llm"]["vocab_size"] = model_cfg["llm"]["vocab_size"] or 512
-  shapes = hispatial.param_shapes(model_cfg)
+  shapes = sizes.param_shapes(model_cfg)
   opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)
   grid = mesh.make(devices=jax.devices()[:1])
   train.lay_out(cfg.mesh, shapes, opt, grid)
@@ -109,7 +109,7 @@ def test_every_recipe_is_locked_and_fits_its_model(name):
 
 def test_the_papers_run_trains_all_but_siglip():
   cfg = config.load(str(_ROOT / "configs" / "hispatial_3b.py"))
-  shapes = hispatial.param_shapes(cfg.model.to_dict())
+  shapes = sizes.param_shapes(cfg.model.to_dict())
   opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)
   size = lambda part: sum(x.size for x in jax.tree.leaves(part))  # noqa: E731
   trained, frozen = opt.split(shapes)

@@ -6,7 +6,7 @@ import pytest
 import weights_random
 
 from hispatial_jax.core import tree
-from hispatial_jax.models import hispatial
+from hispatial_jax.models import hispatial, sizes
 from hispatial_jax.weights import (
   configs,
   export,
@@ -134,11 +134,11 @@ def test_config_goes_there_and_back():
   for key, value in cfg["llm"].items():
     assert found["llm"][key] == pytest.approx(value)
   assert found["img"].items() == cfg["img"].items()
-  big = hispatial.config("28b_448", pointmap=None)
-  sizes = {
-    n: x.shape for n, x in tree.flatten(hispatial.param_shapes(big)).items()
+  big = sizes.config("28b_448", pointmap=None)
+  shapes = {
+    n: x.shape for n, x in tree.flatten(sizes.param_shapes(big)).items()
   }
-  scale = configs.from_shapes(sizes)["llm"]["query_scale"]
+  scale = configs.from_shapes(shapes)["llm"]["query_scale"]
   assert scale == pytest.approx(144**-0.5)
   text = configs.to_huggingface(big, 64)["text_config"]
   assert text["query_pre_attn_scalar"] == pytest.approx(144)

@@ -7,7 +7,7 @@ import tempfile
 import jax
 
 from hispatial_jax.core import checkpoint, tokenizer
-from hispatial_jax.models import hispatial
+from hispatial_jax.models import hispatial, sizes
 
 _TEXTS = [
   "How wide is the red chair?",
@@ -28,7 +28,7 @@ def words() -> tokenizer.Tokenizer:
 
 def config(size: int = 28) -> dict:
   """Arguments of hispatial.Model at width 16."""
-  return hispatial.config(
+  return sizes.config(
     "toy",
     img={
       "image_size": size,
@@ -55,7 +55,7 @@ def config(size: int = 28) -> dict:
 def params():
   """Random parameters whose point map head is not zero."""
   cfg = config()
-  batch = hispatial.example_batch(cfg)
+  batch = sizes.example_batch(cfg)
   init = jax.jit(hispatial.Model(**cfg).init)
   tree = init(jax.random.key(0), **batch)["params"]
   head = tree["pointmap"]["head"]

@@ -1,7 +1,7 @@
 """A recipe of seconds, for the tests of the loop."""
 
 from configs import common
-from hispatial_jax.models import hispatial
+from hispatial_jax.models import sizes
 
 
 def get_config(arg=""):
@@ -11,7 +11,7 @@ def get_config(arg=""):
   config.tokenizer = arg.tokenizer
   config.total_steps, config.batch_size = arg.steps, arg.batch
   tower = {"width": 16, "depth": 1, "mlp_dim": 32, "num_heads": 2}
-  config.model = hispatial.config(
+  config.model = sizes.config(
     "toy",
     img={**tower, "image_size": 28, "num_outputs": 16},
     llm={**tower, "num_kv_heads": 1, "head_dim": 8, "vocab_size": 0},

@@ -13,7 +13,7 @@ import train_driver
 
 from hispatial_jax import train
 from hispatial_jax.core import config, mesh, optim, step, tokenizer
-from hispatial_jax.models import hispatial
+from hispatial_jax.models import hispatial, sizes
 
 
 def main(words, data, fsdp, accumulate):
@@ -21,7 +21,7 @@ def main(words, data, fsdp, accumulate):
   cfg = config.Watched(config.load(f"tests/train_config.py:tokenizer={words}"))
   words = tokenizer.load(words)
   model_cfg = train.model_config(cfg.model, words)
-  shapes = hispatial.param_shapes(model_cfg)
+  shapes = sizes.param_shapes(model_cfg)
   grid = mesh.make(data=int(data), fsdp=int(fsdp))
   with mesh.use(grid):
     opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)

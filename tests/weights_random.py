@@ -3,16 +3,16 @@
 import numpy as np
 
 from hispatial_jax.core import tree
-from hispatial_jax.models import hispatial
+from hispatial_jax.models import sizes
 
 
 def config(*, pointmap=True, image_size=28, **llm):
   """Arguments of hispatial.Model, a few thousand parameters."""
-  sizes = {"width": 24, "depth": 2, "mlp_dim": 40}
-  return hispatial.config(
+  tower = {"width": 24, "depth": 2, "mlp_dim": 40}
+  return sizes.config(
     "toy",
     img={
-      **sizes,
+      **tower,
       "num_heads": 2,
       "num_outputs": 16,
       "image_size": image_size,
@@ -36,7 +36,7 @@ def config(*, pointmap=True, image_size=28, **llm):
 def params(cfg, seed=0, dtype=np.float32):
   """Flat {name: array} of random parameters, norm scales included."""
   rng = np.random.default_rng(seed)
-  shapes = tree.flatten(hispatial.param_shapes(cfg))
+  shapes = tree.flatten(sizes.param_shapes(cfg))
   return {
     name: (0.2 * rng.standard_normal(x.shape)).astype(dtype)
     for name, x in shapes.items()

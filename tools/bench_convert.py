@@ -20,7 +20,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import numpy as np
 
 from hispatial_jax.core import tree
-from hispatial_jax.models import hispatial
+from hispatial_jax.models import sizes
 from hispatial_jax.weights import lazy, npz
 
 _NAMES = {"toy": "toy", "3b": "3b_448", "10b": "10b_448"}
@@ -43,7 +43,7 @@ def main(argv=None) -> int:
 
 def _run(folder, size) -> int:
   shapes = tree.flatten(
-    hispatial.param_shapes(hispatial.config(_NAMES[size], pointmap=None))
+    sizes.param_shapes(sizes.config(_NAMES[size], pointmap=None))
   )
   first = folder / "random.npz"
   npz.write(first, {n: _random(x.shape) for n, x in shapes.items()})

@@ -22,7 +22,7 @@ import time
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-from hispatial_jax.models import hispatial
+from hispatial_jax.models import sizes
 from hispatial_jax.weights import export, lazy, source
 
 
@@ -81,8 +81,8 @@ def _convert(args) -> int:
 def _config(name):
   if name is None:
     return None
-  if not pathlib.Path(name).exists() and name in hispatial.names():
-    return hispatial.config(name)
+  if not pathlib.Path(name).exists() and name in sizes.names():
+    return sizes.config(name)
   return source.read_config(name)
 
 

@@ -121,13 +121,13 @@ def load(cfg, path, grid):
   """
   from hispatial_jax.core import checkpoint, mesh, tokenizer, tree
   from hispatial_jax.evaluators import predict_fns
-  from hispatial_jax.models import hispatial
+  from hispatial_jax.models import hispatial, sizes
 
   beside = pathlib.Path(path) / "tokenizer.model"
   words = tokenizer.load(beside if beside.exists() else cfg.tokenizer)
   model = cfg.model.to_dict()
   model["llm"]["vocab_size"] = model["llm"]["vocab_size"] or words.vocab_size
-  shapes = hispatial.param_shapes(model)
+  shapes = sizes.param_shapes(model)
   if pathlib.Path(path).suffix == ".npz":
     tree.merge(shapes, checkpoint.load_params(path))
   else:

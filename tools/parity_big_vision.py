@@ -13,7 +13,7 @@ import parity_decode
 import parity_report
 
 from hispatial_jax.core import tree
-from hispatial_jax.models import hispatial, siglip
+from hispatial_jax.models import hispatial, siglip, sizes
 from hispatial_jax.models import loss as loss_lib
 from hispatial_jax.weights import npz
 
@@ -44,18 +44,18 @@ def _model_config(meta, shapes) -> dict:
     shapes: {name: shape} of the parameters.
   """
   img, llm = meta["config"]["img"], meta["llm_variant"]
-  sizes = ("width", "depth", "mlp_dim", "num_heads", "num_kv_heads", "head_dim")
+  keys = ("width", "depth", "mlp_dim", "num_heads", "num_kv_heads", "head_dim")
   per_head = llm.get("query_pre_attn_norm") == "rsqrt_emb_per_head"
   scale = llm["width"] // llm["num_heads"] if per_head else llm["head_dim"]
   return {
     "img": {
-      **{key: img[key] for key in sizes[:4]},
+      **{key: img[key] for key in keys[:4]},
       "num_outputs": llm["width"],
       "patch_size": img["patch_size"][0],
       "image_size": meta["image_size"],
     },
     "llm": {
-      **{key: llm[key] for key in sizes},
+      **{key: llm[key] for key in keys},
       "vocab_size": shapes["llm/embedder/input_embedding"][0],
       "query_scale": scale**-0.5,
       "attn_softcap": llm["attn_logits_softcap"],
@@ -85,7 +85,7 @@ class Case:
     tree.check(
       {
         name: x.shape
-        for name, x in tree.flatten(hispatial.param_shapes(config)).items()
+        for name, x in tree.flatten(sizes.param_shapes(config)).items()
       },
       shapes,
       what=f"{folder}/params.npz does not fit meta.json",

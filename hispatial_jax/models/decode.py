@@ -1,6 +1,6 @@
 """Answers, token by token: one prefill, then a while loop, in one jit.
 
-The cache is a value (`gemma2.Cache`): rows 0 .. P+T-1 hold image and prompt,
+The cache is a value (`attention.Cache`): rows 0 .. P+T-1 hold image and prompt,
 right padding included but never seen; row P+T+n holds generated token n of all
 rows. Positions continue each prompt's own count, so padding shifts nothing.
 

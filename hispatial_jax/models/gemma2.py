@@ -6,94 +6,24 @@ Source: Gemma 2 report (arXiv 2408.00118), table 1 and section 2; parameter
 names and arithmetic as big_vision's `models/ppp/gemma.py`.
 """
 
-from typing import NamedTuple
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hispatial_jax.models import attention, sharding
 from hispatial_jax.models import remat as remat_lib
-from hispatial_jax.models import sharding
 
-# Finite, so that a row that sees nothing gives a uniform softmax and no NaN.
-_MASKED = -2.3819763e38
-
-VARIANTS = {
-  "2b": {
-    "width": 2304,
-    "depth": 26,
-    "mlp_dim": 9216,
-    "num_heads": 8,
-    "num_kv_heads": 4,
-    "head_dim": 256,
-  },
-  "9b": {
-    "width": 3584,
-    "depth": 42,
-    "mlp_dim": 14336,
-    "num_heads": 16,
-    "num_kv_heads": 8,
-    "head_dim": 256,
-  },
-  "27b": {
-    "width": 4608,
-    "depth": 46,
-    "mlp_dim": 36864,
-    "num_heads": 32,
-    "num_kv_heads": 16,
-    "head_dim": 128,
-    "query_scale": (4608 // 32) ** -0.5,
-  },
-  "toy": {
-    "width": 128,
-    "depth": 4,
-    "mlp_dim": 512,
-    "num_heads": 4,
-    "num_kv_heads": 2,
-    "head_dim": 32,
-  },
+_FIELDS = ("width", "depth", "mlp_dim", "num_heads", "num_kv_heads", "head_dim")
+_TABLE = {
+  "2b": (2304, 26, 9216, 8, 4, 256),
+  "9b": (3584, 42, 14336, 16, 8, 256),
+  "27b": (4608, 46, 36864, 32, 16, 128),
+  "toy": (128, 4, 512, 4, 2, 32),
 }
-
-
-class Cache(NamedTuple):
-  """Keys (after rotation) and values of S rows, all layers: [L,B,S,K,H]."""
-
-  k: jax.Array
-  v: jax.Array
-
-
-def join(shared: Cache, own: Cache) -> Cache:
-  """Rows of a cache that B rows share, then the own ones of N = R * B rows."""
-  repeats = own.k.shape[1] // shared.k.shape[1]
-
-  def put(a, b):
-    return jnp.concatenate([jnp.repeat(a, repeats, axis=1), b], axis=2)
-
-  return jax.tree.map(put, shared, own)
-
-
-def softcap(x: jax.Array, cap: float | None) -> jax.Array:
-  """Squashes `x` smoothly into (-cap, cap); 0 or None leaves it alone."""
-  return cap * jnp.tanh(x / cap) if cap else x
-
-
-def rotate(x: jax.Array, positions: jax.Array) -> jax.Array:
-  """Rotary position embedding, first half of H paired with the second half.
-
-  Args:
-    x: [B,T,heads,H] queries or keys.
-    positions: i32[B,T].
-
-  Returns:
-    x's shape and dtype; angles and products are float32.
-  """
-  half = x.shape[-1] // 2
-  wavelength = 10_000.0 ** (jnp.arange(half, dtype=jnp.float32) / half)
-  angle_rad = positions[..., None, None].astype(jnp.float32) / wavelength
-  sin, cos = jnp.sin(angle_rad), jnp.cos(angle_rad)
-  a, b = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-  turned = jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
-  return turned.astype(x.dtype)
+VARIANTS = {
+  name: dict(zip(_FIELDS, row, strict=True)) for name, row in _TABLE.items()
+}
+VARIANTS["27b"]["query_scale"] = (4608 // 32) ** -0.5  # D / N, not H
 
 
 class RMSNorm(nn.Module):
@@ -132,7 +62,6 @@ class Einsum(nn.Module):
 class Attention(nn.Module):
   """Grouped-query attention over the cache's rows and the new ones."""
 
-  width: int
   num_heads: int
   num_kv_heads: int
   head_dim: int
@@ -147,62 +76,22 @@ class Attention(nn.Module):
     k, v = Einsum((2, K, D, H), (2,), (3,), name="kv_einsum")(
       "BSD,cKDH->cBSKH", x
     )
-    q = rotate(q, positions) * jnp.asarray(self.query_scale or H**-0.5, x.dtype)
-    k, parts = rotate(k, positions), []
+    scale = jnp.asarray(self.query_scale or H**-0.5, x.dtype)
+    q = attention.rotate(q, positions) * scale
+    k, parts = attention.rotate(k, positions), []
     if cache is not None:
       # The new rows, too, are attended to as they are stored.
       old = cache
-      cache = Cache(k.astype(old.k.dtype), v.astype(old.v.dtype))
+      cache = attention.Cache(k.astype(old.k.dtype), v.astype(old.v.dtype))
       parts = [(old.k, old.v)]
       k, v = cache
     parts.append((k, v))
-    out = attend(q.reshape(B, T, K, N // K, H), parts, mask, self.softcap)
-    out = out.reshape(B, T, N, H)
+    q = q.reshape(B, T, K, N // K, H)
+    out = attention.attend(q, parts, mask, self.softcap).reshape(B, T, N, H)
     out = Einsum((N, H, D), (0, 1), (2,), name="attn_vec_einsum")(
       "BTNH,NHD->BTD", out
     )
     return out, cache
-
-
-def attend(q, parts, mask, cap):
-  """Softmax attention over keys that lie in several arrays.
-
-  The scores are joined, not the keys, so a cache is read where it is. A part
-  may have fewer rows than the queries: row b of it then serves the R = N / B
-  query rows from b * R on, which share it (questions about one image).
-
-  Args:
-    q: [N,T,K,G,H] rotated, scaled queries.
-    parts: list of (keys [B,S_i,K,H], values [B,S_i,K,H]), in any dtype.
-    mask: bool[N,T,S], True = may attend, S the sum of all S_i.
-    cap: softcap of the scores, or None.
-
-  Returns:
-    [N,T,K,G,H] in q's dtype; scores and softmax are float32.
-  """
-  N, T, K, G, H = q.shape
-  parts = [(k.astype(q.dtype), v.astype(q.dtype)) for k, v in parts]
-
-  def scores_of(k):
-    B, S = k.shape[:2]
-    scores = jnp.einsum(
-      "BRTKGH,BSKH->BRKGTS",
-      q.reshape(B, N // B, T, K, G, H),
-      k,
-      preferred_element_type=jnp.float32,
-    )
-    return scores.reshape(N, K, G, T, S)
-
-  scores = jnp.concatenate([scores_of(k) for k, _ in parts], axis=-1)
-  scores = jnp.where(mask[:, None, None], softcap(scores, cap), _MASKED)
-  weights = jax.nn.softmax(scores, axis=-1).astype(q.dtype)
-  out, start = 0.0, 0
-  for _, v in parts:
-    B, S = v.shape[:2]
-    of_part = weights[..., start : start + S].reshape(B, N // B, K, G, T, S)
-    new = jnp.einsum("BRKGTS,BSKH->BRTKGH", of_part, v)
-    out, start = out + new.reshape(q.shape), start + S
-  return out
 
 
 class MLP(nn.Module):
@@ -307,7 +196,6 @@ class Model(nn.Module):
     )(
       mlp_dim=self.mlp_dim,
       attention={
-        "width": self.width,
         "num_heads": self.num_heads,
         "num_kv_heads": self.num_kv_heads,
         "head_dim": self.head_dim,
@@ -328,8 +216,8 @@ class Model(nn.Module):
       x: [B,T,D] embedded inputs.
       positions: i32[B,T].
       mask: bool[B,T,S+T], True = may attend; the cache's S rows come first.
-      cache: `Cache` of S rows (S may be 0), or None when none is wanted. Its
-        batch may be a divisor of B: see `attend`.
+      cache: `attention.Cache` of S rows (S may be 0), or None when none is
+        wanted. Its batch may be a divisor of B: see `attention.attend`.
 
     Returns:
       ([B,T,D] after the final norm, Cache of the T new rows or None). The
@@ -341,10 +229,10 @@ class Model(nn.Module):
 
   def logits(self, x):
     """[...,D] -> f32[...,V]: the one place of the final softcap."""
-    return softcap(self.embedder.decode(x), self.final_softcap)
+    return attention.softcap(self.embedder.decode(x), self.final_softcap)
 
   def empty_cache(self, batch_size, dtype=None):
     """A cache of no rows, to start from."""
     shape = (self.depth, batch_size, 0, self.num_kv_heads, self.head_dim)
     empty = jnp.zeros(shape, dtype or self.dtype)
-    return Cache(empty, empty)
+    return attention.Cache(empty, empty)

@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 
 from hispatial_jax.core import checkpoint, tree
-from hispatial_jax.models import hispatial as model
-from hispatial_jax.models import siglip
+from hispatial_jax.models import siglip, sizes
 from hispatial_jax.weights import (
   configs,
   hispatial,
@@ -186,7 +185,7 @@ def read_config(path: str | os.PathLike) -> dict:
 
 
 def _shapes(config) -> dict[str, tuple[int, ...]]:
-  shapes = tree.flatten(model.param_shapes(config))
+  shapes = tree.flatten(sizes.param_shapes(config))
   return {name: tuple(x.shape) for name, x in shapes.items()}
 
 
