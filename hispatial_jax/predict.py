@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from etils import epath
 
-from hispatial_jax.core import checkpoint, tokenizer, tree
+from hispatial_jax.core import rundir, tokenizer, tree
 from hispatial_jax.models import decode, hispatial, sizes
 from hispatial_jax.pp import given, image, points, text
 
@@ -101,7 +101,7 @@ class Predictor:
     """From a work directory, one of its steps, or an .npz beside a config.
 
     Args:
-      path: as `checkpoint.load_params` takes it. config.json and
+      path: as `rundir.load_params` takes it. config.json and
         tokenizer.model lie there or up to two folders above.
       **options: of `Predictor`.
 
@@ -109,7 +109,7 @@ class Predictor:
       FileNotFoundError: no checkpoint, config or tokenizer.
       ValueError: the checkpoint does not fit its config.
     """
-    config = checkpoint.load_config(path)
+    config = rundir.load_config(path)
     words = tokenizer.load(_beside(path, "tokenizer.model"))
     model = config["model"]
     llm = {**model["llm"]}
@@ -117,7 +117,7 @@ class Predictor:
     # Trained without points: every pp string of the recipe says drop_points.
     recipe = [s for s in _strings(config.get("data", {})) if "points(" in s]
     blank = bool(recipe) and all("drop_points" in s for s in recipe)
-    params = checkpoint.load_params(path)
+    params = rundir.load_params(path)
     return cls(
       {**model, "llm": llm}, params, words, **{"blank": blank, **options}
     )

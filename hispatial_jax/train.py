@@ -10,18 +10,15 @@ checkpoint. SIGTERM saves and exits 0. All variation comes by config.
 
 import argparse
 import contextlib
-import functools
 import importlib
-import os
 import sys
 import time
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from absl import logging
-from etils import epath
 
+from hispatial_jax import start
 from hispatial_jax.core import (
   checkpoint,
   guard,
@@ -29,7 +26,6 @@ from hispatial_jax.core import (
   metrics,
   optim,
   tokenizer,
-  tree,
 )
 from hispatial_jax.core import config as config_lib
 from hispatial_jax.core import step as step_lib
@@ -37,7 +33,6 @@ from hispatial_jax.data import pipeline
 from hispatial_jax.evaluators import predict_fns
 from hispatial_jax.models import hispatial, sizes
 from hispatial_jax.models import loss as loss_lib
-from hispatial_jax.weights import source as weights
 
 
 def train(cfg, workdir) -> dict[str, float]:
@@ -64,11 +59,11 @@ def train(cfg, workdir) -> dict[str, float]:
 
     # ---- Words, model, optimizer: shapes only, nothing is allocated yet.
     words = tokenizer.load(cfg.tokenizer)
-    model_cfg = model_config(cfg.model, words)
+    model_cfg = start.model_config(cfg.model, words)
     model = hispatial.Model(**model_cfg)
     shapes = sizes.param_shapes(model_cfg)
     opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)
-    layout, abstract = lay_out(cfg.mesh, shapes, opt, grid)
+    layout, abstract = start.lay_out(cfg.mesh, shapes, opt, grid)
 
     # ---- Batches, and where everything starts: resume > load > random.
     batches = pipeline.train_iterator(
@@ -79,16 +74,16 @@ def train(cfg, workdir) -> dict[str, float]:
       process_count=jax.process_count(),
       seed=cfg.seed,
     )
-    start = run.latest() or 0
+    done = run.latest() or 0
     source, seed = cfg.init, cfg.seed
-    if start:
-      params, moments, at = run.restore(start, **abstract)
+    if done:
+      params, moments, at = run.restore(done, **abstract)
       batches.set_state(at)
-      count = jax.device_put(jnp.int32(start), layout["step"])
+      count = jax.device_put(jnp.int32(done), layout["step"])
       state = {"params": params, "opt": moments, "step": count}
     else:
-      state = initial_state(source, seed, model_cfg, opt, layout)
-    report(describe(model_cfg, shapes, opt, grid, start, source))
+      state = start.initial_state(source, seed, model_cfg, opt, layout)
+    report(start.describe(model_cfg, shapes, opt, grid, done, source))
 
     # ---- What runs on the accelerator.
     update = jax.jit(
@@ -110,20 +105,20 @@ def train(cfg, workdir) -> dict[str, float]:
     total = cfg.total_steps
     writer = metrics.Writer(
       workdir,
-      step=start,
+      step=done,
       tensorboard=cfg.log.tensorboard,
       wandb=cfg.log.wandb,
       config=plain.to_dict(),
     )
     stack.enter_context(contextlib.closing(writer))
-    clock = metrics.Clock(total, done=start, batch_size=cfg.batch_size)
+    clock = metrics.Clock(total, done=done, batch_size=cfg.batch_size)
     health = guard.Health(run)
     cfg.check_all_read()
-    save_recipe(workdir, plain, model_cfg, words)
+    start.save_recipe(workdir, plain, model_cfg, words)
     written = {}
 
     # ---- The loop.
-    for step in range(start + 1, total + 1):
+    for step in range(done + 1, total + 1):
       begin = time.monotonic()
       batch = next(batches)
       ids = batch.pop("ids")
@@ -166,22 +161,6 @@ def train(cfg, workdir) -> dict[str, float]:
   return written
 
 
-def model_config(cfg, words) -> dict:
-  """Arguments of hispatial.Model; vocab_size 0 means the tokenizer's.
-
-  Raises:
-    ValueError: the tokenizer has more words than the model's table.
-  """
-  out = cfg.plain().to_dict()
-  size = out["llm"]["vocab_size"] = out["llm"]["vocab_size"] or words.vocab_size
-  if size < words.vocab_size:
-    raise ValueError(
-      f"model.llm.vocab_size={size}, but the tokenizer has {words.vocab_size} "
-      "words: use the tokenizer that belongs to this model"
-    )
-  return out
-
-
 def rows_here(batch_size: int) -> int:
   """This process's share of the global batch."""
   if batch_size % jax.device_count():
@@ -190,77 +169,6 @@ def rows_here(batch_size: int) -> int:
       f"{jax.device_count()} devices"
     )
   return batch_size // jax.process_count()
-
-
-def lay_out(cfg, shapes, opt, grid):
-  """Where params and optimizer state lie on the mesh.
-
-  Returns:
-    (shardings of the whole state, {"params", "opt_state"}: shapes with them).
-  """
-  spread = functools.partial(
-    mesh.shardings,
-    rules=[tuple(rule) for rule in cfg.rules],
-    grid=grid,
-    min_bytes=cfg.min_bytes,
-  )
-  params = spread(shapes)
-  state = jax.eval_shape(lambda p: step_lib.init(p, opt), shapes)
-  moments = mesh.state_shardings(state["opt"], opt.split(params)[0], grid)
-  count = mesh.named(mesh.REPLICATED, grid)
-
-  def put(x, s):
-    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s)
-
-  abstract = {
-    "params": jax.tree.map(put, shapes, params),
-    "opt_state": jax.tree.map(put, state["opt"], moments),
-  }
-  return {"params": params, "opt": moments, "step": count}, abstract
-
-
-def initial_state(source, seed, model_cfg, opt, layout):
-  """State of step 0, made in its shards.
-
-  Args:
-    source: "" for random, or a path in any format that weights/ reads.
-    seed: of the random parameters; a source without a point map (PaliGemma)
-      keeps theirs, whose head is zero.
-    model_cfg: arguments of hispatial.Model.
-    opt: the optimizer.
-    layout: shardings of the state.
-
-  Raises:
-    ValueError: the source does not fit the model; lists all names.
-  """
-  model = hispatial.Model(**model_cfg)
-
-  def random_params():
-    batch = sizes.example_batch(model_cfg)
-    return model.init(jax.random.key(seed), **batch)["params"]
-
-  params = jax.jit(random_params, out_shardings=layout["params"])()
-  if source:
-    params = load_into(params, source, model_cfg)
-  begin = functools.partial(step_lib.init, opt=opt)
-  return jax.jit(begin, donate_argnums=0, out_shardings=layout)(params)
-
-
-def load_into(params, source, model_cfg):
-  """Params with the source's values, one leaf at a time on the host."""
-  found = weights.open(source).params
-  fusion = any(name.startswith("pointmap/") for name in found)
-  loaded = weights.fit_positions(tree.unflatten(found), model_cfg)
-  keep = [] if fusion else ["pointmap/.*"]
-  merged = tree.flatten(tree.merge(params, loaded, dont_load=keep))
-  for name, old in tree.flatten(params).items():
-    if isinstance(merged[name], jax.Array):
-      continue
-    host = np.asarray(merged[name]).astype(old.dtype)
-    merged[name] = jax.make_array_from_callback(
-      old.shape, old.sharding, host.__getitem__
-    )
-  return tree.unflatten(merged)
 
 
 def loss_function(model, cfg):
@@ -325,29 +233,6 @@ def headline(found) -> dict[str, float]:
   }
 
 
-def save_recipe(workdir, plain, model_cfg, words) -> None:
-  """Writes config.json (with the model's final sizes) and tokenizer.model."""
-  if jax.process_index() == 0:
-    checkpoint.save_config(workdir, {**plain.to_dict(), "model": model_cfg})
-    target = epath.Path(workdir) / checkpoint.TOKENIZER
-    words.save(os.fspath(target))
-
-
-def describe(model_cfg, shapes, opt, grid, start, source) -> str:
-  """What is trained, on what, from where."""
-
-  def count(part):
-    return sum(x.size for x in jax.tree.leaves(part))
-
-  trained, whole = count(opt.split(shapes)[0]), count(shapes)
-  origin = f"resumed at step {start}" if start else source or "random start"
-  return (
-    f"{whole:,} parameters, {trained:,} of them trained, in "
-    f"{model_cfg['dtype']}; {jax.device_count()} {jax.default_backend()} "
-    f"devices as {dict(grid.shape)}; {origin}"
-  )
-
-
 def report(line: str) -> None:
   """Prints a line on process 0."""
   if jax.process_index() == 0:
@@ -392,11 +277,11 @@ def parse(argv):
   add("--num_processes", type=int)
   add("--process_id", type=int)
   flags, rest = parser.parse_known_args(argv)
-  start = "--config."
-  wrong = [arg for arg in rest if not (arg.startswith(start) and "=" in arg)]
+  prefix = "--config."
+  wrong = [arg for arg in rest if not (arg.startswith(prefix) and "=" in arg)]
   if wrong:
     parser.error(f"expected --config.KEY=VALUE, got {' '.join(wrong)}")
-  return flags, [arg.removeprefix(start) for arg in rest]
+  return flags, [arg.removeprefix(prefix) for arg in rest]
 
 
 if __name__ == "__main__":

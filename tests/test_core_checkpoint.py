@@ -5,11 +5,10 @@ import resource
 
 import jax
 import jax.numpy as jnp
-import ml_dtypes
 import numpy as np
 import pytest
 
-from hispatial_jax.core import checkpoint, optim
+from hispatial_jax.core import checkpoint, optim, rundir
 
 
 def _params():
@@ -55,7 +54,7 @@ def test_run_saves_and_restores(tmp_path):
   assert got[2] == {"seen": 3}
   run.close()
   for path in (tmp_path, tmp_path / "checkpoints", tmp_path / "checkpoints/3"):
-    _same(checkpoint.load_params(path), jax.device_get(params))
+    _same(rundir.load_params(path), jax.device_get(params))
 
 
 def test_arrays_may_be_donated_once_save_returns(tmp_path):
@@ -66,7 +65,7 @@ def test_arrays_may_be_donated_once_save_returns(tmp_path):
   run.save(1, params, {"m": jnp.zeros(2)}, {})
   jax.block_until_ready(spoil(params["w"]))
   run.close()
-  assert (checkpoint.load_params(tmp_path)["w"] == 1).all()
+  assert (rundir.load_params(tmp_path)["w"] == 1).all()
 
 
 def test_checkpoint_of_another_config_lists_all_names(tmp_path):
@@ -85,18 +84,13 @@ def test_checkpoint_of_another_config_lists_all_names(tmp_path):
   run.close()
 
 
-def test_no_checkpoint_there(tmp_path):
-  with pytest.raises(FileNotFoundError, match="expected a work directory"):
-    checkpoint.load_params(tmp_path)
-
-
 def test_half_written_step_is_not_seen(tmp_path):
   run = checkpoint.Run(tmp_path)
   run.save(1, _params(), {"m": jnp.zeros(2)}, {}, wait=True)
   run.close()
   left = tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp-7"
   left.mkdir()
-  assert checkpoint.step_folder(tmp_path).name == "1"
+  assert rundir.step_folder(tmp_path).name == "1"
   run = checkpoint.Run(tmp_path)
   assert run.latest() == 1
   run.close()
@@ -122,39 +116,5 @@ def test_no_space_left(tmp_path):
   finally:
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
   assert "last complete one: 1" in str(error.value)
-  assert checkpoint.step_folder(tmp_path).name == "1"
+  assert rundir.step_folder(tmp_path).name == "1"
   run.close()
-
-
-def test_npz_keeps_bfloat16(tmp_path):
-  params = jax.device_get(_params())
-  path = tmp_path / "p.npz"
-  checkpoint.save_npz(path, params)
-  raw = np.load(path)
-  assert raw["params/llm/w"].dtype == "V2"
-  _same(checkpoint.load_npz(path), params)
-  _same(checkpoint.load_params(path), params)
-  assert checkpoint.load_npz(path)["llm"]["w"].dtype == ml_dtypes.bfloat16
-  assert os.listdir(tmp_path) == ["p.npz"]
-
-
-def test_npz_names_with_and_without_root(tmp_path):
-  bare, full = tmp_path / "a.npz", tmp_path / "b.npz"
-  np.savez(bare, **{"img/k": np.ones(2)})
-  np.savez(full, **{"params/img/k": np.ones(2), "opt/img/k": np.zeros(2)})
-  for path in (bare, full):
-    _same(checkpoint.load_npz(path), {"img": {"k": np.ones(2)}})
-
-
-def test_npz_that_is_none(tmp_path):
-  path = tmp_path / "a.npz"
-  path.write_bytes(b"not an archive")
-  with pytest.raises(ValueError, match=r"a\.npz is not a readable npz"):
-    checkpoint.load_npz(path)
-
-
-def test_config_beside(tmp_path):
-  checkpoint.save_config(tmp_path, {"a": 1})
-  step = tmp_path / "checkpoints" / "5"
-  step.mkdir(parents=True)
-  assert checkpoint.load_config(step) == {"a": 1}

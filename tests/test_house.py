@@ -30,6 +30,7 @@ _MAY_IMPORT = {
     "predict",
     "pp",
   },
+  "start": {"core", "models", "weights"},
   "train": {
     "benchmarks",
     "core",
@@ -38,6 +39,7 @@ _MAY_IMPORT = {
     "models",
     "pp",
     "qa",
+    "start",
     "weights",
   },
   "cli": {"core", "predict", "data", "pp"},

@@ -7,8 +7,8 @@ import ml_collections
 import numpy as np
 import pytest
 
-from hispatial_jax import train
-from hispatial_jax.core import checkpoint, config, mesh, optim, tree
+from hispatial_jax import start
+from hispatial_jax.core import config, mesh, npz, optim, rundir, tree
 from hispatial_jax.models import sizes
 
 _ROOT = pathlib.Path(__file__).parent.parent
@@ -24,8 +24,8 @@ def made():
   shapes = sizes.param_shapes(model_cfg)
   opt = optim.build(cfg.optim, shapes, total_steps=5)
   grid = mesh.make(devices=jax.devices()[:1])
-  layout, _ = train.lay_out(cfg.mesh, shapes, opt, grid)
-  state = train.initial_state("", 0, model_cfg, opt, layout)
+  layout, _ = start.lay_out(cfg.mesh, shapes, opt, grid)
+  state = start.initial_state("", 0, model_cfg, opt, layout)
   return model_cfg, opt, layout, jax.device_get(state["params"])
 
 
@@ -39,9 +39,9 @@ def _other(params):
 def test_from_an_npz(made, tmp_path):
   model_cfg, opt, layout, params = made
   wanted = _other(params)
-  checkpoint.save_npz(tmp_path / "p.npz", wanted)
-  checkpoint.save_config(tmp_path, {"model": model_cfg})
-  got = train.initial_state(tmp_path / "p.npz", 0, model_cfg, opt, layout)
+  npz.save(tmp_path / "p.npz", wanted)
+  rundir.save_config(tmp_path, {"model": model_cfg})
+  got = start.initial_state(tmp_path / "p.npz", 0, model_cfg, opt, layout)
   jax.tree.map(np.testing.assert_array_equal, got["params"], wanted)
   assert int(got["step"]) == 0
 
@@ -50,10 +50,10 @@ def test_paligemma_gets_a_point_map_whose_head_is_zero(made, tmp_path):
   model_cfg, opt, layout, params = made
   wanted = _other(params)
   fusion = wanted.pop("pointmap")
-  checkpoint.save_npz(tmp_path / "p.npz", wanted)
+  npz.save(tmp_path / "p.npz", wanted)
   plain = {**model_cfg, "pointmap": None}
-  checkpoint.save_config(tmp_path, {"model": plain})
-  got = train.initial_state(tmp_path / "p.npz", 0, model_cfg, opt, layout)
+  rundir.save_config(tmp_path, {"model": plain})
+  got = start.initial_state(tmp_path / "p.npz", 0, model_cfg, opt, layout)
   got = jax.device_get(got["params"])
   pointmap = got.pop("pointmap")
   jax.tree.map(np.testing.assert_array_equal, got, wanted)
@@ -67,10 +67,10 @@ def test_checkpoint_of_another_size_lists_all_names(made, tmp_path):
   small = {**model_cfg, "llm": {**model_cfg["llm"], "mlp_dim": 24}}
   shapes = sizes.param_shapes(small)
   zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
-  checkpoint.save_npz(tmp_path / "p.npz", zeros)
-  checkpoint.save_config(tmp_path, {"model": small})
+  npz.save(tmp_path / "p.npz", zeros)
+  rundir.save_config(tmp_path, {"model": small})
   with pytest.raises(ValueError, match="2 of another shape") as error:
-    train.initial_state(tmp_path / "p.npz", 0, model_cfg, opt, layout)
+    start.initial_state(tmp_path / "p.npz", 0, model_cfg, opt, layout)
   assert "llm/layers/mlp/gating_einsum" in str(error.value)
   assert "llm/layers/mlp/linear" in str(error.value)
   assert params is not None
@@ -82,9 +82,9 @@ def test_a_tokenizer_too_large_for_the_model():
 
   cfg = ml_collections.ConfigDict({"llm": {"vocab_size": 64}})
   with pytest.raises(ValueError, match=r"vocab_size=64.* has 100 words"):
-    train.model_config(config.Watched(cfg), Words)
+    start.model_config(config.Watched(cfg), Words)
   cfg.llm.vocab_size = 0
-  filled = train.model_config(config.Watched(cfg), Words)
+  filled = start.model_config(config.Watched(cfg), Words)
   assert filled == {"llm": {"vocab_size": 100}}
 
 
@@ -104,7 +104,7 @@ def test_every_recipe_is_locked_and_fits_its_model(name):
   shapes = sizes.param_shapes(model_cfg)
   opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)
   grid = mesh.make(devices=jax.devices()[:1])
-  train.lay_out(cfg.mesh, shapes, opt, grid)
+  start.lay_out(cfg.mesh, shapes, opt, grid)
 
 
 def test_the_papers_run_trains_all_but_siglip():

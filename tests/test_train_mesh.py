@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from hispatial_jax.core import checkpoint, metrics, tokenizer
+from hispatial_jax.core import metrics, rundir, tokenizer
 
 _ROOT = pathlib.Path(__file__).parent.parent
 # Calls of models.sharding.shard_batch on the way through the model: image,
@@ -121,5 +121,5 @@ def test_sigterm_of_one_process_saves_on_both(words, tmp_path):
   (code, out, errors), (other, _, more) = _finish(*pair)
   assert (code, other) == (0, 0), errors + more
   assert "SIGTERM: saved step" in out
-  step = int(checkpoint.step_folder(tmp_path).name)
+  step = int(rundir.step_folder(tmp_path).name)
   assert 20 <= step < 400

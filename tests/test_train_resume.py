@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from hispatial_jax.core import checkpoint, metrics, tokenizer
+from hispatial_jax.core import metrics, rundir, tokenizer
 
 _ROOT = pathlib.Path(__file__).parent.parent
 _DRIVER = _ROOT / "tests" / "train_driver.py"
@@ -57,7 +57,7 @@ def undisturbed(train, tmp_path_factory):
 
 def _same(one, other):
   """Parameters, moments and losses of two runs are equal, bit for bit."""
-  ours, theirs = (checkpoint.load_params(path) for path in (one, other))
+  ours, theirs = (rundir.load_params(path) for path in (one, other))
   jax.tree.map(np.testing.assert_array_equal, ours, theirs)
   losses = [
     [(row["step"], row["train/loss"], row["train/grad_norm"]) for row in rows]
@@ -110,7 +110,7 @@ def test_not_finite_stops_with_the_ids(train, tmp_path):
   assert "last checkpoint: step 4" in done.stderr
   assert "Traceback" not in done.stderr
   assert sorted(os.listdir(tmp_path / "checkpoints")) == ["2", "4"]
-  params = checkpoint.load_params(tmp_path)
+  params = rundir.load_params(tmp_path)
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(params))
 
 

@@ -6,7 +6,7 @@ import tempfile
 
 import jax
 
-from hispatial_jax.core import checkpoint, tokenizer
+from hispatial_jax.core import checkpoint, rundir, tokenizer
 from hispatial_jax.models import hispatial, sizes
 
 _TEXTS = [
@@ -71,7 +71,7 @@ def save(workdir) -> pathlib.Path:
   workdir = pathlib.Path(workdir)
   with_data = {"model": config(), "data": {"pp": "points(28)|resize(28)"}}
   run = checkpoint.Run(workdir, keep=1)
-  checkpoint.save_config(workdir, with_data)
+  rundir.save_config(workdir, with_data)
   words().save(workdir / "tokenizer.model")
   run.save(7, params(), {"count": jax.numpy.zeros(())}, {}, wait=True)
   run.close()

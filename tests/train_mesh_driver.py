@@ -11,7 +11,7 @@ import sys
 import jax
 import train_driver
 
-from hispatial_jax import train
+from hispatial_jax import start, train
 from hispatial_jax.core import config, mesh, optim, step, tokenizer
 from hispatial_jax.models import hispatial, sizes
 
@@ -20,13 +20,13 @@ def main(words, data, fsdp, accumulate):
   """Prints losses, the number of constraints and of sharded leaves."""
   cfg = config.Watched(config.load(f"tests/train_config.py:tokenizer={words}"))
   words = tokenizer.load(words)
-  model_cfg = train.model_config(cfg.model, words)
+  model_cfg = start.model_config(cfg.model, words)
   shapes = sizes.param_shapes(model_cfg)
   grid = mesh.make(data=int(data), fsdp=int(fsdp))
   with mesh.use(grid):
     opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)
-    layout, _ = train.lay_out(cfg.mesh, shapes, opt, grid)
-    state = train.initial_state("", 0, model_cfg, opt, layout)
+    layout, _ = start.lay_out(cfg.mesh, shapes, opt, grid)
+    state = start.initial_state("", 0, model_cfg, opt, layout)
     trainable = opt.split(layout["params"])[0]
     loss_fn = train.loss_function(hispatial.Model(**model_cfg), cfg.loss)
     update = step.make(

@@ -119,7 +119,7 @@ def load(cfg, path, grid):
   Raises:
     ValueError: the checkpoint is one of another config, all names listed.
   """
-  from hispatial_jax.core import checkpoint, mesh, tokenizer, tree
+  from hispatial_jax.core import mesh, rundir, tokenizer, tree
   from hispatial_jax.evaluators import predict_fns
   from hispatial_jax.models import hispatial, sizes
 
@@ -129,12 +129,12 @@ def load(cfg, path, grid):
   model["llm"]["vocab_size"] = model["llm"]["vocab_size"] or words.vocab_size
   shapes = sizes.param_shapes(model)
   if pathlib.Path(path).suffix == ".npz":
-    tree.merge(shapes, checkpoint.load_params(path))
+    tree.merge(shapes, rundir.load_params(path))
   else:
-    checkpoint.check_names(checkpoint.step_folder(path), shapes)
+    rundir.check_names(rundir.step_folder(path), shapes)
   rules = [tuple(rule) for rule in cfg.mesh.rules]
   layout = mesh.shardings(shapes, rules, grid, min_bytes=cfg.mesh.min_bytes)
-  params = checkpoint.load_params(path, shardings=layout)
+  params = rundir.load_params(path, shardings=layout)
   return predict_fns.make(hispatial.Model(**model), grid), words, params
 
 

@@ -1,22 +1,21 @@
-"""Checkpoints: orbax while training, npz for everything else.
+"""The checkpoints of one run: orbax, asynchronous, restored on any topology.
 
-    WORKDIR/config.json, WORKDIR/tokenizer.model     written at the start
     WORKDIR/checkpoints/<step>/{params,opt,iterator} written as it trains
 
     run = checkpoint.Run(workdir, keep=3)
     run.save(step, params, opt_state, iterator.get_state())
     params, opt_state, position = run.restore(step, shapes, opt_shapes)
-    params = checkpoint.load_params(workdir)     # or a step, or an .npz
 
 A step's folder gets its name only once all of it is written, so whatever bears
 a number is whole; what a killed run left half-written is removed by the next.
-Arrays are restored straight into the shards asked for, on any topology.
+Arrays are restored straight into the shards asked for. `rundir` reads the
+parameters alone.
 """
 
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -25,14 +24,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 from jax.experimental import multihost_utils
 
-from hispatial_jax.core import npz, tree
-
-CHECKPOINTS = "checkpoints"
-CONFIG = "config.json"
-TOKENIZER = "tokenizer.model"
-
-save_npz = npz.save
-load_npz = npz.load
+from hispatial_jax.core import rundir
 
 
 class Run:
@@ -48,7 +40,7 @@ class Run:
     Raises:
       OSError: the work directory cannot be written.
     """
-    self.folder = epath.Path(workdir) / CHECKPOINTS
+    self.folder = epath.Path(workdir) / rundir.CHECKPOINTS
     check_writable(workdir)
     options = ocp.CheckpointManagerOptions(
       max_to_keep=keep,
@@ -110,7 +102,7 @@ class Run:
       ValueError: the checkpoint is one of another config (all names listed).
     """
     path = self.folder / str(step)
-    check_names(path, params)
+    rundir.check_names(path, params)
     items = ocp.args.Composite(
       params=_into(params),
       opt=_into(opt_state),
@@ -148,77 +140,6 @@ class Run:
       ) from error
 
 
-def load_params(path, *, shardings=None):
-  """Parameters from a work directory, one of its steps, or an .npz file.
-
-  Args:
-    path: WORKDIR (its newest step), WORKDIR/checkpoints[/STEP] or FILE.npz.
-    shardings: nested dict of jax.sharding.Sharding; None for numpy arrays.
-
-  Returns:
-    Nested dict without a leading "params".
-
-  Raises:
-    FileNotFoundError: nothing of that kind is there.
-  """
-  path = epath.Path(path)
-  if path.suffix == ".npz":
-    params = load_npz(path)
-    if shardings is not None:
-      params = jax.tree.map(jax.device_put, params, shardings)
-    return params
-  folder = step_folder(path)
-  saved = _saved(folder)
-  if shardings is None:
-    args = {k: ocp.RestoreArgs(restore_type=np.ndarray) for k in saved}
-  else:
-    layout = tree.flatten(shardings)
-    args = {k: ocp.ArrayRestoreArgs(sharding=layout[k]) for k in saved}
-  wanted = ocp.args.PyTreeRestore(restore_args=tree.unflatten(args))
-  got = _reader().restore(folder.absolute(), ocp.args.Composite(params=wanted))
-  return got["params"]
-
-
-def step_folder(path) -> epath.Path:
-  """The folder of one step: path itself, or the newest one below it.
-
-  Raises:
-    FileNotFoundError: there is none; says what was looked for.
-  """
-  path = epath.Path(path)
-  if (path / "params").exists():
-    return path
-  for folder in (path / CHECKPOINTS, path):
-    if folder.is_dir():
-      steps = [
-        int(p.name)
-        for p in folder.iterdir()
-        if p.name.isdigit() and ocp.utils.is_checkpoint_finalized(p)
-      ]
-      if steps:
-        return folder / str(max(steps))
-  raise FileNotFoundError(
-    f"no checkpoint at {path}: expected a work directory with "
-    f"{CHECKPOINTS}/STEP, one of its steps, or a file NAME.npz"
-  )
-
-
-def check_names(step_dir, params) -> None:
-  """Compares names and shapes of a checkpoint with those wanted.
-
-  Raises:
-    ValueError: listing every missing, surplus or wrong-shaped parameter.
-  """
-  saved = tree.unflatten(_saved(epath.Path(step_dir)))
-  try:
-    tree.merge(params, saved)
-  except ValueError as error:
-    raise ValueError(
-      f"checkpoint {step_dir} belongs to another config than this run's; use "
-      f"its own config or another --workdir:\n{error}"
-    ) from None
-
-
 def check_writable(workdir) -> None:
   """Makes the folder and writes a byte into it.
 
@@ -236,38 +157,6 @@ def check_writable(workdir) -> None:
     raise OSError(
       f"cannot write to the work directory {folder}: {reason}"
     ) from error
-
-
-def save_config(workdir, config: Mapping[str, Any]) -> None:
-  """Writes config.json (process 0 alone)."""
-  if jax.process_index() == 0:
-    text = json.dumps(config, indent=2, default=repr)
-    (epath.Path(workdir) / CONFIG).write_text(text + "\n")
-
-
-def load_config(path) -> dict[str, Any]:
-  """config.json of the work directory that `path` is or lies in."""
-  path = epath.Path(path)
-  for folder in (path, path.parent, path.parent.parent):
-    if (folder / CONFIG).exists():
-      return json.loads((folder / CONFIG).read_text())
-  raise FileNotFoundError(f"no {CONFIG} in {path} or the two folders above it")
-
-
-def _reader():
-  """Reads the params of a step's folder."""
-  handler = ocp.CompositeCheckpointHandler(
-    params=ocp.PyTreeCheckpointHandler(),
-    opt=ocp.PyTreeCheckpointHandler(),
-    iterator=ocp.JsonCheckpointHandler(),
-  )
-  return ocp.Checkpointer(handler)
-
-
-def _saved(step_dir):
-  """Flat dict name -> metadata (shape, dtype) of the params of a step."""
-  meta = _reader().metadata(step_dir.absolute()).item_metadata["params"]
-  return tree.flatten(meta.tree)
 
 
 def _into(shapes):

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hispatial_jax.core import checkpoint, tree
+from hispatial_jax.core import rundir, tree
 from hispatial_jax.models import siglip, sizes
 from hispatial_jax.weights import (
   configs,
@@ -68,7 +68,7 @@ def detect(path: str | os.PathLike) -> str:
     return "hispatial"
   if any(path.glob("*.safetensors")) or (path / safetensors.INDEX).exists():
     return _safetensors_format(path)
-  if (path / "params").exists() or (path / checkpoint.CHECKPOINTS).exists():
+  if (path / "params").exists() or (path / rundir.CHECKPOINTS).exists():
     return "orbax"
   raise ValueError(
     f"{path}: no checkpoint in this folder; expected {WEIGHTS}, "
@@ -135,7 +135,7 @@ def _open_ours(path, kind, config) -> Checkpoint:
   if kind == "npz":
     params = npz.read(path)
   else:
-    loaded = tree.flatten(checkpoint.load_params(path))
+    loaded = tree.flatten(rundir.load_params(path))
     params = {name: lazy.of(x) for name, x in loaded.items()}
     if config is None and (pathlib.Path(path) / CONFIG).exists():
       config = read_config(pathlib.Path(path) / CONFIG)

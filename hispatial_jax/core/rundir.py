@@ -1,0 +1,128 @@
+"""What lies in a work directory, and reading it without its run.
+
+    WORKDIR/config.json, WORKDIR/tokenizer.model
+    WORKDIR/checkpoints/STEP/{params,opt,iterator}     see checkpoint.Run
+
+    params = rundir.load_params(workdir)     # or a step, or an .npz
+    config = rundir.load_config(workdir)     # or a step
+
+Only the parameters are read, into numpy or into shards on any topology.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from etils import epath
+
+from hispatial_jax.core import npz, tree
+
+CHECKPOINTS = "checkpoints"
+CONFIG = "config.json"
+TOKENIZER = "tokenizer.model"
+
+
+def load_params(path, *, shardings=None):
+  """Parameters from a work directory, one of its steps, or an .npz file.
+
+  Args:
+    path: WORKDIR (its newest step), WORKDIR/checkpoints[/STEP] or FILE.npz.
+    shardings: nested dict of jax.sharding.Sharding; None for numpy arrays.
+
+  Returns:
+    Nested dict without a leading "params".
+
+  Raises:
+    FileNotFoundError: nothing of that kind is there.
+  """
+  path = epath.Path(path)
+  if path.suffix == ".npz":
+    params = npz.load(path)
+    if shardings is not None:
+      params = jax.tree.map(jax.device_put, params, shardings)
+    return params
+  folder = step_folder(path)
+  saved = _saved(folder)
+  if shardings is None:
+    args = {k: ocp.RestoreArgs(restore_type=np.ndarray) for k in saved}
+  else:
+    layout = tree.flatten(shardings)
+    args = {k: ocp.ArrayRestoreArgs(sharding=layout[k]) for k in saved}
+  wanted = ocp.args.PyTreeRestore(restore_args=tree.unflatten(args))
+  got = _reader().restore(folder.absolute(), ocp.args.Composite(params=wanted))
+  return got["params"]
+
+
+def step_folder(path) -> epath.Path:
+  """The folder of one step: path itself, or the newest one below it.
+
+  Raises:
+    FileNotFoundError: there is none; says what was looked for.
+  """
+  path = epath.Path(path)
+  if (path / "params").exists():
+    return path
+  for folder in (path / CHECKPOINTS, path):
+    if folder.is_dir():
+      steps = [
+        int(p.name)
+        for p in folder.iterdir()
+        if p.name.isdigit() and ocp.utils.is_checkpoint_finalized(p)
+      ]
+      if steps:
+        return folder / str(max(steps))
+  raise FileNotFoundError(
+    f"no checkpoint at {path}: expected a work directory with "
+    f"{CHECKPOINTS}/STEP, one of its steps, or a file NAME.npz"
+  )
+
+
+def check_names(step_dir, params) -> None:
+  """Compares names and shapes of a checkpoint with those wanted.
+
+  Raises:
+    ValueError: listing every missing, surplus or wrong-shaped parameter.
+  """
+  saved = tree.unflatten(_saved(epath.Path(step_dir)))
+  try:
+    tree.merge(params, saved)
+  except ValueError as error:
+    raise ValueError(
+      f"checkpoint {step_dir} belongs to another config than this run's; use "
+      f"its own config or another --workdir:\n{error}"
+    ) from None
+
+
+def save_config(workdir, config: Mapping[str, Any]) -> None:
+  """Writes config.json (process 0 alone)."""
+  if jax.process_index() == 0:
+    text = json.dumps(config, indent=2, default=repr)
+    (epath.Path(workdir) / CONFIG).write_text(text + "\n")
+
+
+def load_config(path) -> dict[str, Any]:
+  """config.json of the work directory that `path` is or lies in."""
+  path = epath.Path(path)
+  for folder in (path, path.parent, path.parent.parent):
+    if (folder / CONFIG).exists():
+      return json.loads((folder / CONFIG).read_text())
+  raise FileNotFoundError(f"no {CONFIG} in {path} or the two folders above it")
+
+
+def _reader():
+  """Reads the params of a step's folder."""
+  handler = ocp.CompositeCheckpointHandler(
+    params=ocp.PyTreeCheckpointHandler(),
+    opt=ocp.PyTreeCheckpointHandler(),
+    iterator=ocp.JsonCheckpointHandler(),
+  )
+  return ocp.Checkpointer(handler)
+
+
+def _saved(step_dir):
+  """Flat dict name -> metadata (shape, dtype) of the params of a step."""
+  meta = _reader().metadata(step_dir.absolute()).item_metadata["params"]
+  return tree.flatten(meta.tree)

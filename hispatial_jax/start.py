@@ -1,0 +1,131 @@
+"""Where a run begins: its model's sizes, its layout, its first state.
+
+    model_cfg = start.model_config(cfg.model, words)
+    layout, abstract = start.lay_out(cfg.mesh, shapes, opt, grid)
+    state = start.initial_state(cfg.init, cfg.seed, model_cfg, opt, layout)
+
+Nothing is allocated before `initial_state`, and that in its shards; a run that
+resumes restores into `abstract` instead.
+"""
+
+import functools
+import os
+
+import jax
+import numpy as np
+from etils import epath
+
+from hispatial_jax.core import mesh, rundir, tree
+from hispatial_jax.core import step as step_lib
+from hispatial_jax.models import hispatial, sizes
+from hispatial_jax.weights import source as weights
+
+
+def model_config(cfg, words) -> dict:
+  """Arguments of hispatial.Model; vocab_size 0 means the tokenizer's.
+
+  Raises:
+    ValueError: the tokenizer has more words than the model's table.
+  """
+  out = cfg.plain().to_dict()
+  size = out["llm"]["vocab_size"] = out["llm"]["vocab_size"] or words.vocab_size
+  if size < words.vocab_size:
+    raise ValueError(
+      f"model.llm.vocab_size={size}, but the tokenizer has {words.vocab_size} "
+      "words: use the tokenizer that belongs to this model"
+    )
+  return out
+
+
+def lay_out(cfg, shapes, opt, grid):
+  """Where params and optimizer state lie on the mesh.
+
+  Returns:
+    (shardings of the whole state, {"params", "opt_state"}: shapes with them).
+  """
+  spread = functools.partial(
+    mesh.shardings,
+    rules=[tuple(rule) for rule in cfg.rules],
+    grid=grid,
+    min_bytes=cfg.min_bytes,
+  )
+  params = spread(shapes)
+  state = jax.eval_shape(lambda p: step_lib.init(p, opt), shapes)
+  moments = mesh.state_shardings(state["opt"], opt.split(params)[0], grid)
+  count = mesh.named(mesh.REPLICATED, grid)
+
+  def put(x, s):
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s)
+
+  abstract = {
+    "params": jax.tree.map(put, shapes, params),
+    "opt_state": jax.tree.map(put, state["opt"], moments),
+  }
+  return {"params": params, "opt": moments, "step": count}, abstract
+
+
+def initial_state(source, seed, model_cfg, opt, layout):
+  """State of step 0, made in its shards.
+
+  Args:
+    source: "" for random, or a path in any format that weights/ reads.
+    seed: of the random parameters; a source without a point map (PaliGemma)
+      keeps theirs, whose head is zero.
+    model_cfg: arguments of hispatial.Model.
+    opt: the optimizer.
+    layout: shardings of the state.
+
+  Raises:
+    ValueError: the source does not fit the model; lists all names.
+  """
+  model = hispatial.Model(**model_cfg)
+
+  def random_params():
+    batch = sizes.example_batch(model_cfg)
+    return model.init(jax.random.key(seed), **batch)["params"]
+
+  params = jax.jit(random_params, out_shardings=layout["params"])()
+  if source:
+    params = load_into(params, source, model_cfg)
+  begin = functools.partial(step_lib.init, opt=opt)
+  return jax.jit(begin, donate_argnums=0, out_shardings=layout)(params)
+
+
+def load_into(params, source, model_cfg):
+  """Params with the source's values, one leaf at a time on the host."""
+  found = weights.open(source).params
+  fusion = any(name.startswith("pointmap/") for name in found)
+  loaded = weights.fit_positions(tree.unflatten(found), model_cfg)
+  keep = [] if fusion else ["pointmap/.*"]
+  merged = tree.flatten(tree.merge(params, loaded, dont_load=keep))
+  for name, old in tree.flatten(params).items():
+    if isinstance(merged[name], jax.Array):
+      continue
+    host = np.asarray(merged[name]).astype(old.dtype)
+    merged[name] = jax.make_array_from_callback(
+      old.shape, old.sharding, host.__getitem__
+    )
+  return tree.unflatten(merged)
+
+
+def save_recipe(workdir, plain, model_cfg, words) -> None:
+  """Writes config.json (with the model's final sizes) and tokenizer.model."""
+  if jax.process_index() == 0:
+    rundir.save_config(workdir, {**plain.to_dict(), "model": model_cfg})
+    target = epath.Path(workdir) / rundir.TOKENIZER
+    words.save(os.fspath(target))
+
+
+def describe(model_cfg, shapes, opt, grid, done, source) -> str:
+  """What is trained, on what, from where."""
+
+  def count(part):
+    return sum(x.size for x in jax.tree.leaves(part))
+
+  trained, whole = count(opt.split(shapes)[0]), count(shapes)
+  origin = f"resumed at step {done}" if done else source or "random start"
+  return (
+    f"{whole:,} parameters, {trained:,} of them trained, in "
+    f"{model_cfg['dtype']}; {jax.device_count()} {jax.default_backend()} "
+    f"devices as {dict(grid.shape)}; {origin}"
+  )
