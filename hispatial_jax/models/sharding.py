@@ -4,8 +4,7 @@ import math
 
 import jax
 
-# Mesh axes that the batch is split over, in this order.
-BATCH_AXES = ("data", "fsdp")
+from hispatial_jax.core import mesh
 
 
 def shard_batch(x: jax.Array) -> jax.Array:
@@ -19,10 +18,10 @@ def shard_batch(x: jax.Array) -> jax.Array:
     x: [B, ...] any activation.
 
   Returns:
-    `x`, constrained to PartitionSpec(("data", "fsdp")).
+    `x`, constrained to PartitionSpec(mesh.AXES).
   """
-  mesh = jax.sharding.get_abstract_mesh()
-  axes = tuple(name for name in BATCH_AXES if name in mesh.axis_names)
-  if not axes or x.shape[0] % math.prod(mesh.shape[name] for name in axes):
+  grid = jax.sharding.get_abstract_mesh()
+  axes = tuple(name for name in mesh.AXES if name in grid.axis_names)
+  if not axes or x.shape[0] % math.prod(grid.shape[name] for name in axes):
     return x
   return jax.lax.with_sharding_constraint(x, jax.sharding.PartitionSpec(axes))
