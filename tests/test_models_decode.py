@@ -89,17 +89,25 @@ def test_rows_do_not_feel_each_other():
     np.testing.assert_array_equal(alone["tokens"][0], together["tokens"][row])
 
 
-def test_questions_of_one_image_share_it():
+def test_questions_of_an_image_share_it():
   model, params = _model(image_sees_text=False)
-  shared = _prompts()
-  apart = dict(shared)
-  for name in ("image", "points"):
-    shared[name] = shared[name][:1]
-    apart[name] = np.repeat(shared[name], 3, axis=0)
-  got = decode.generate(model, params, shared, **_without_end())
-  want = decode.generate(model, params, apart, **_without_end())
-  np.testing.assert_array_equal(got["tokens"], want["tokens"])
-  np.testing.assert_allclose(got["logp"], want["logp"], atol=1e-5)
+  groups = [_prompts(seed) for seed in (0, 1)]
+  shared = {
+    name: np.concatenate([x[name] for x in groups]) for name in groups[0]
+  }
+  images = {name: shared[name][::3] for name in ("image", "points")}
+  together = decode.generate(
+    model, params, {**shared, **images}, **_without_end()
+  )
+  for row in range(6):
+    one = {name: x[row : row + 1] for name, x in shared.items()}
+    for name, x in images.items():
+      one[name] = x[row // 3 : row // 3 + 1]
+    alone = decode.generate(model, params, one, **_without_end())
+    np.testing.assert_array_equal(together["tokens"][row], alone["tokens"][0])
+    np.testing.assert_allclose(
+      together["logp"][row], alone["logp"][0], atol=1e-5
+    )
 
 
 def test_rows_end_at_eos_and_stay_silent():

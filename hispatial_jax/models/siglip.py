@@ -88,8 +88,8 @@ def _waves(_, shape, dtype=jnp.float32):
   """
   _, P, D = shape
   side, quarter = round(P**0.5), D // 4
-  freqs = 10_000.0 ** (-jnp.arange(quarter) / quarter)
-  angle = jnp.arange(side)[:, None] * freqs
+  freqs = 10_000.0 ** (-jnp.arange(quarter, dtype=jnp.float32) / quarter)
+  angle = jnp.arange(side, dtype=jnp.float32)[:, None] * freqs
   waves = jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
   rows, columns = jnp.repeat(waves, side, axis=0), jnp.tile(waves, (side, 1))
   table = jnp.concatenate([rows, columns], axis=-1)
