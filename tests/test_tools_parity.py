@@ -1,5 +1,7 @@
 """tools/parity.py: agrees with the references, and notices when it does not."""
 
+import ast
+import graphlib
 import importlib
 import pathlib
 import re
@@ -14,7 +16,7 @@ _TOOLS = pathlib.Path(__file__).parent.parent / "tools"
 sys.path.insert(0, str(_TOOLS))
 
 parity = importlib.import_module("parity")
-report = importlib.import_module("parity_report")
+report = importlib.import_module("parity_cases.report")
 
 
 def _run(*args):
@@ -112,14 +114,28 @@ def test_whole_numbers_must_be_identical_and_nothing_is_no_success():
 
 
 def test_names_with_slices():
-  steps = importlib.import_module("parity_hispatial")
+  case = importlib.import_module("parity_cases.hispatial_case")
   x = np.arange(5 * 6 * 7).reshape(5, 6, 7)
   theirs = {"a.weight": x}
-  np.testing.assert_array_equal(steps.part(theirs, "a.weight"), x)
-  found = steps.part(theirs, "a.weight[:4,:,6]")
+  np.testing.assert_array_equal(case.part(theirs, "a.weight"), x)
+  found = case.part(theirs, "a.weight[:4,:,6]")
   np.testing.assert_array_equal(found, x[:4, :, 6])
-  np.testing.assert_array_equal(steps.part(theirs, "a.weight[1:3]"), x[1:3])
-  np.testing.assert_array_equal(steps.part(theirs, "a.weight[0,5,:]"), x[0, 5])
+  np.testing.assert_array_equal(case.part(theirs, "a.weight[1:3]"), x[1:3])
+  np.testing.assert_array_equal(case.part(theirs, "a.weight[0,5,:]"), x[0, 5])
+
+
+def test_cases_import_one_way():
+  graph = {}
+  for path in (_TOOLS / "parity_cases").glob("*.py"):
+    graph[path.stem] = {
+      alias.name
+      for node in ast.walk(ast.parse(path.read_text()))
+      if isinstance(node, ast.ImportFrom) and node.module == "parity_cases"
+      for alias in node.names
+    }
+  assert graph["hispatial"], "imports are looked for in another form"
+  order = list(graphlib.TopologicalSorter(graph).static_order())
+  assert set(order) == set(graph)
 
 
 def _fails(capsys, *args):

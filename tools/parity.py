@@ -57,7 +57,7 @@ def _run(args) -> int:
   if kind == "moge2":
     raise ValueError(f"{args.dir}: kind moge2 is not built yet")
   # Imported late: a wrong folder is told at once, and --help is quick.
-  cases = importlib.import_module(f"parity_{kind}")
+  cases = importlib.import_module(f"parity_cases.{kind}")
   return cases.run(args.dir, args.perturb)
 
 

@@ -6,12 +6,12 @@ import re
 import jax.numpy as jnp
 import numpy as np
 import optax
-import parity_decode
-import parity_hispatial
 
 from hispatial_jax.core import optim, tree
-from hispatial_jax.models import decode, masks
+from hispatial_jax.models import decode as decode_lib
 from hispatial_jax.models import hispatial as hispatial_model
+from hispatial_jax.models import masks
+from parity_cases import decode, hispatial_case
 
 _GENERATE, _TRAIN = "generate.npz", "train.npz"
 _CLIP, _DECAY = 1.0, 0.1
@@ -59,19 +59,19 @@ def _one_answer(case, model, prefix, example):
   known = case.fixture.names(_GENERATE, f"{prefix}/")
   params, prompt = tree.unflatten(case.params), _prompt(case, example)
   want = get(f"{prefix}/token_ids")
-  answer = decode.generate(
+  answer = decode_lib.generate(
     model, params, prompt, max_new_tokens=len(want), eos_id=-1
   )
   check = case.report.compare
   check(f"{prefix}/token_ids", answer["tokens"][0], want)
-  logits, _, _ = parity_decode.cached(model, params, prompt, len(want))
+  logits, _, _ = decode.cached(model, params, prompt, len(want))
   # The library's cache corrupts the last allowed step (FORMAT.md, 2).
   cached = get(f"{prefix}/step_logits")
   check(f"{prefix}/step_logits[:-1]", logits[0, :-1], cached[:-1])
   clean = f"{prefix}/step_logits_without_cache"
   if clean in known:
     check(f"{clean} (ours cached)", logits[0], get(clean))
-    ours = parity_decode.uncached(model, params, prompt, want[None])
+    ours = decode.uncached(model, params, prompt, want[None])
     check(f"{clean} (ours uncached)", ours[0], get(clean))
   positions = f"{prefix}/position_ids"
   if positions in known:
@@ -97,7 +97,7 @@ def _train(case, prefix, lr, decay):
     lr, weight_decay=decay, decay_mask=optim.decayed(train), clip=_CLIP
   )
   state, norms, losses = tx.init(train), [], []
-  before = parity_hispatial.to_theirs(case.params)
+  before = hispatial_case.to_theirs(case.params)
   wanted = get(f"{prefix}/grad_norm_before_clip")
   for number in range(1, len(wanted) + 1):
     loss, grads = _gradients(case, train, frozen)
@@ -106,7 +106,7 @@ def _train(case, prefix, lr, decay):
     updates, state = tx.update(grads, state, train)
     train = optax.apply_updates(train, updates)
     after = tree.flatten(optim.join(train, frozen))
-    after = parity_hispatial.to_theirs(after)
+    after = hispatial_case.to_theirs(after)
     _updates(case, prefix, number, lr, before, after)
   losses.append(_gradients(case, train, frozen)[0])
   for name in (f"{prefix}/losses", f"{prefix}/losses_float64_run"):
@@ -115,13 +115,13 @@ def _train(case, prefix, lr, decay):
     f"{prefix}/grad_norm_before_clip",
     norms,
     wanted,
-    atol=parity_hispatial.NORM_RTOL * np.max(wanted),
+    atol=hispatial_case.NORM_RTOL * np.max(wanted),
   )
 
 
 def _gradients(case, train, frozen):
   params = optim.join(train, frozen)
-  loss, grads = parity_hispatial.loss_and_gradients(
+  loss, grads = hispatial_case.loss_and_gradients(
     case.model, params, case.batch
   )
   return loss, optim.split(grads, tree.masks(grads, _FROZEN))[0]
@@ -135,11 +135,11 @@ def _updates(case, prefix, number, lr, before, after):
     tensor = name.removeprefix(folder)
     noise = get(f"{prefix}/fp32_noise_step{number}/{tensor}")
     atol = max(2 * float(noise), _WEIGHT_PER_LR * lr)
-    got = parity_hispatial.part(after, tensor)
+    got = hispatial_case.part(after, tensor)
     case.report.compare(name, got, get(name), atol=atol)
   folder = f"{prefix}/update_norm_step{number}/"
   for name in case.fixture.names(_TRAIN, folder):
     tensor = name.removeprefix(folder)
     moved = after[tensor].astype(np.float64) - before[tensor]
-    atol = parity_hispatial.NORM_RTOL * float(get(name))
+    atol = hispatial_case.NORM_RTOL * float(get(name))
     case.report.compare(name, np.linalg.norm(moved), get(name), atol=atol)

@@ -1,0 +1,1 @@
+"""What tools/parity.py compares: a module for each kind of folder."""
