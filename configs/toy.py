@@ -4,7 +4,7 @@
       --val 300 --tokenizer runs/toy/tokenizer.model
     python -m hispatial_jax.train --config configs/toy.py --workdir runs/toy
 
-    ... --config configs/toy.py:quick=True          the five minutes of quickstart
+    ... --config configs/toy.py:quick=True          quickstart: five minutes
     ... --config configs/toy.py:points=False        the ablation: no point map
     ... --config configs/toy.py:root=DIR            records in DIR/data
 
