@@ -62,11 +62,14 @@ def write(args) -> None:
       raise FileNotFoundError(f"--photo needs the predictions of {folder}")
     records = page.open_records(result["data"])
     row = next((row for row in rows if row["task"] == _SHOWN), rows[0])
-    save_photo(pathlib.Path(args.photo), records(row["index"]), row)
+    photo = pathlib.Path(args.photo)
+    save_photo(photo, records(row["index"]))
+    photo.with_suffix(".question.txt").write_text(row["question"] + "\n")
+    print(f"  {row['question']}  (truth: {row['truth']})")
 
 
-def save_photo(path: pathlib.Path, record: dict, row: dict) -> None:
-  """Writes PATH, .depth.png (millimetres), .camera.json and .question.txt."""
+def save_photo(path: pathlib.Path, record: dict) -> None:
+  """Writes PATH, its .depth.png in millimetres and its .camera.json."""
   import cv2
   import numpy as np
 
@@ -80,10 +83,7 @@ def save_photo(path: pathlib.Path, record: dict, row: dict) -> None:
   depth_path.write_bytes(cv2.imencode(".png", millimetres)[1].tobytes())
   camera_path = path.with_suffix(".camera.json")
   camera_path.write_text(json.dumps(camera) + "\n")
-  question_path = path.with_suffix(".question.txt")
-  question_path.write_text(row["question"] + "\n")
-  print(f"wrote {path}, {depth_path}, {camera_path}, {question_path}")
-  print(f"  {row['question']}  (truth: {row['truth']})")
+  print(f"wrote {path}, {depth_path}, {camera_path}")
 
 
 if __name__ == "__main__":
