@@ -41,6 +41,8 @@ _EXTRAS = {
     "log": ["tensorboardX>=2.6"],
     "demo": ["matplotlib>=3.9", "plotly>=6", "jinja2>=3.1"],
     "dev": [
+        # The release that the reference numbers were made with.
+        "torch==2.13.0",
         "pytest>=8",
         "hypothesis>=6.100",
         "ruff>=0.12",

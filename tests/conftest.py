@@ -5,9 +5,14 @@ import pathlib
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import hypothesis
 import jax
 import pytest
 
+# The same examples on every run: a failure can be looked at again. To search
+# for new ones: pytest --hypothesis-profile=default.
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile("repeatable")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 

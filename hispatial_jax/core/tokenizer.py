@@ -28,6 +28,7 @@ _EXTRA = _LOC + _SEG
 _SPLIT = re.compile(
   r"(<loc(?:0\d{3}|10[01]\d|102[0-3])>|<seg(?:0\d{2}|1[01]\d|12[0-7])>)"
 )
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class Tokenizer:
@@ -74,7 +75,17 @@ class Tokenizer:
 
     `<loc0000>`…`<loc1023>` and `<seg000>`…`<seg127>` are single ids wherever
     they stand; anything else that looks like one is ordinary text.
+
+    Raises:
+      ValueError: half a surrogate pair, which is no Unicode text (a JSON file
+        can hold one as `\\ud800`).
     """
+    half = _SURROGATE.search(text)
+    if half:
+      raise ValueError(
+        f"{text!r}: character {half.start()} is half a surrogate pair; "
+        "expected Unicode text"
+      )
     ids = []
     for part in _SPLIT.split(text):
       if part in self._ids:
