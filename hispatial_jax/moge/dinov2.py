@@ -124,6 +124,31 @@ def _attend(q, k, v):
   return (out / total).astype(q.dtype)
 
 
+def fit_positions(
+  table: jax.Array, grid: tuple[int, int], offset: float, antialias: bool
+) -> jax.Array:
+  """The position table, fitted to a grid of patches.
+
+  Args:
+    table: f32[1,1+side*side,D], class token first, then a square, row-major.
+    grid: (R, C).
+    offset, antialias: see `resize.position_matrix`.
+
+  Returns:
+    f32[1,1+R*C,D]; the table itself if the grid is its own.
+  """
+  side = math.isqrt(table.shape[1] - 1)
+  if tuple(grid) == (side, side):
+    return table
+  rows, columns = (
+    resize.position_matrix(side, n, offset, antialias) for n in grid
+  )
+  old = table[0, 1:].reshape(side, side, -1)
+  new = jnp.einsum("Ri,Cj,ijD->RCD", rows, columns, old, precision="highest")
+  new = new.reshape(1, -1, table.shape[2])
+  return jnp.concatenate([table[:, :1], new], axis=1)
+
+
 class LayerNorm(nn.Module):
   """Layer norm with eps 1e-6; float32 in and out."""
 
@@ -281,16 +306,9 @@ class Backbone(nn.Module):
     """f32[1,1+R*C,D]: the table, fitted to the grid of patches."""
     side = self.img_size // PATCH
     table = self.param("pos_embed", init, (1, side**2 + 1, self.embed_dim))
-    table = table.astype(jnp.float32)
-    if grid == (side, side):
-      return table
-    rows, columns = (
-      resize.position_matrix(
-        side, n, self.interpolate_offset, self.interpolate_antialias
-      )
-      for n in grid
+    return fit_positions(
+      table.astype(jnp.float32),
+      grid,
+      self.interpolate_offset,
+      self.interpolate_antialias,
     )
-    old = table[0, 1:].reshape(side, side, -1)
-    new = jnp.einsum("Ri,Cj,ijD->RCD", rows, columns, old, precision="highest")
-    new = new.reshape(1, -1, self.embed_dim)
-    return jnp.concatenate([table[:, :1], new], axis=1)
