@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis.extra import numpy as hnp
 
-from hispatial_jax.pp import codec
+from hispatial_jax.pp import codec, headers
 
 
 @hypothesis.given(
@@ -69,7 +69,7 @@ def test_a_thumbnail_does_not_hide_a_truncation():
   thumbnail = cv2.imencode(".jpg", _picture(8))[1].tobytes()
   segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
   whole = data[:2] + segment + data[2:]
-  assert codec.jpeg_end(whole) == len(whole)
+  assert headers.jpeg_end(whole) == len(whole)
   with pytest.raises(codec.BadInput, match="truncated"):
     codec.read_image(whole[:-40])
 
@@ -85,7 +85,7 @@ def test_what_follows_a_jpeg_is_cut():
   [
     (None, "missing"),
     (b"", "missing"),
-    (b"GIF89a", "neither JPEG nor PNG"),
+    (b"%PDF-1.4", "expected JPEG, PNG"),
     (np.zeros((4, 4), np.uint8), "must be uint8"),
     (np.zeros((4, 4, 3), np.float32), "must be uint8"),
   ],
