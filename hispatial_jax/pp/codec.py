@@ -78,12 +78,13 @@ def decode_depth(codes: np.ndarray, near: float, far: float) -> np.ndarray:
 
 
 def check_sizes(depth_size: tuple[int, int], image_size: tuple[int, int]):
-  """Raises ValueError unless the aspect ratios agree within one pixel."""
+  """Raises BadInput unless the aspect ratios agree within one pixel."""
   (h, w), (height, width) = depth_size, image_size
   if abs(h - height * w / width) > 1 and abs(w - width * h / height) > 1:
-    raise ValueError(
+    raise BadInput(
+      "depth_size",
       f"depth of another size: {w}x{h} against an image of {width}x{height};"
-      " another resolution is fine, another aspect ratio is not"
+      " another resolution is fine, another aspect ratio is not",
     )
 
 
@@ -172,10 +173,16 @@ def _check_budget(header: headers.Header, shrink: int = 1) -> None:
 
 
 def _imdecode(data: bytes, flags: int) -> np.ndarray | None:
+  """What OpenCV decodes, or None; its own complaints are not printed."""
+  log = cv2.utils.logging
+  level = log.getLogLevel()
+  log.setLogLevel(log.LOG_LEVEL_SILENT)
   try:
     return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
   except cv2.error:  # among others, for sizes beyond its own limits
     return None
+  finally:
+    log.setLogLevel(level)
 
 
 def to_rgb(array: np.ndarray) -> np.ndarray:
