@@ -241,8 +241,8 @@ def _place(directory) -> epath.Path:
 
 def _find(directory) -> epath.Path:
   root = epath.Path(directory)
-  for pattern in (_INFO, f"records/*/{_INFO}", f"*/*/{_INFO}"):
-    found = sorted(root.glob(pattern)) if root.exists() else []
+  for above in ("", "records/*/", "*/", "*/*/"):
+    found = sorted(root.glob(above + _INFO)) if root.exists() else []
     if found:
       return found[-1].parent
   raise FileNotFoundError(
