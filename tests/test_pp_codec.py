@@ -9,7 +9,6 @@ from hypothesis.extra import numpy as hnp
 
 from hispatial_jax.pp import codec, headers
 
-
 _METRES = st.floats(float(np.float32(0.2)), 250, width=32)
 _DEPTH = _METRES | st.sampled_from([0.0, np.nan, np.inf])
 

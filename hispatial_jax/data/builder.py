@@ -229,6 +229,9 @@ class _Rows:
   def __len__(self) -> int:
     return len(self._raw)
 
+  def __iter__(self):
+    return (self[index] for index in range(len(self)))
+
   def __getitem__(self, index):
     return self._features.deserialize_example_np(
       self._raw[index], decoders=self._decoders
