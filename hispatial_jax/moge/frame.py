@@ -14,13 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from hispatial_jax.core import geometry
-from hispatial_jax.moge import resize
+from hispatial_jax.moge import dinov2, model, resize
 
-PATCH = 14  # pixels of a token's side, at the network's input
-OUT = 16  # pixels of a token's side, at its heads
 _CANVAS = 64
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
 
 
 class Bucket(NamedTuple):
@@ -65,11 +61,6 @@ def bucket(size: tuple[int, int], num_tokens: int) -> Bucket:
   if min(size) < 1:
     raise ValueError(f"picture is empty: {width}x{height}")
   rows, columns = resize.token_grid(height, width, num_tokens)
-  if min(rows, columns) < 1:
-    raise ValueError(
-      f"picture of {width}x{height} is too thin for {num_tokens} tokens: one "
-      f"side may be at most {4 * num_tokens} times the other"
-    )
   canvas = [-(-side // _CANVAS) * _CANVAS for side in size]
   return Bucket(rows, columns, *canvas)
 
@@ -129,9 +120,9 @@ def _matrices(size, into):
   tokens, canvas = into[:2], into[2:]
   inward, outward = [], []
   for side, count, room in zip(size, tokens, canvas, strict=True):
-    shrink = resize.antialias_matrix(side, PATCH * count)
+    shrink = resize.antialias_matrix(side, dinov2.PATCH * count)
     inward.append(np.pad(shrink, ((0, 0), (0, room - side))))
-    grow = resize.bilinear_matrix(OUT * count, side)
+    grow = resize.bilinear_matrix(model.OUT * count, side)
     outward.append(np.pad(grow, ((0, room - side), (0, 0))))
   return (*inward, *outward)
 
@@ -143,7 +134,8 @@ def resize_in(canvas: jax.Array, frame: Frame) -> jax.Array:
   if jnp.issubdtype(canvas.dtype, jnp.integer):
     x = x / 255
   x = _apply(x, frame.rows_in, frame.columns_in)
-  mean, std = np.array(_MEAN, np.float32), np.array(_STD, np.float32)
+  mean = np.array(model.IMAGE_MEAN, np.float32)
+  std = np.array(model.IMAGE_STD, np.float32)
   return (x - mean) / std
 
 

@@ -28,7 +28,7 @@ import jax
 import numpy as np
 
 from hispatial_jax.core import tree
-from hispatial_jax.moge import checkpoint, metric, solve, variants
+from hispatial_jax.moge import checkpoint, metric, variants
 from hispatial_jax.moge import frame as frame_lib
 from hispatial_jax.moge import model as model_lib
 
@@ -208,7 +208,7 @@ class MoGe:
     flip=False,
     force_projection=True,
     apply_mask=True,
-    ftol=solve.FTOL,
+    ftol=metric.FTOL,
   ) -> PointMap:
     """All three programs, on the canvas; the batch filled up."""
     for image in images:

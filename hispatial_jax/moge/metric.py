@@ -18,6 +18,7 @@ from hispatial_jax.core import spec
 from hispatial_jax.moge import frame as frame_lib
 from hispatial_jax.moge import solve
 
+FTOL = 1e-3  # where the reference's solver stops
 REMAPS = ("linear", "sinh", "exp", "sinh_exp")
 
 
@@ -112,7 +113,7 @@ def point_map(
   remap: str,
   force_projection: bool = True,
   apply_mask: bool = True,
-  ftol: float = solve.FTOL,
+  ftol: float = FTOL,
 ) -> PointMap:
   """The point map of what the network says, on the canvas.
 
