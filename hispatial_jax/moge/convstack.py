@@ -2,7 +2,7 @@
 
 Maps are [B,H,W,C]. Every 3 x 3 convolution repeats the edge of its map.
 
-Source: shared/golden/moge2/FORMAT.md, section 4.
+Source: golden/moge2/FORMAT.md, section 4.
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,7 @@ Axis letters: B batch, T query tokens, S key tokens, N heads, H head dim, D
 width, L blocks, R rows of patches, C columns of patches.
 
 Source: DINOv2 (arXiv 2304.07193); names and arithmetic as
-shared/golden/moge2/FORMAT.md, section 3.
+golden/moge2/FORMAT.md, section 3.
 """
 
 import difflib

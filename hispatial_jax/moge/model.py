@@ -4,7 +4,7 @@ The arguments are those of a checkpoint's `model_config`, word for word. What
 comes before (resize, normalisation) and after (resize to the image, remap,
 focal and shift) is not here: it has no parameters.
 
-Source: MoGe-2 (arXiv 2507.02546); shared/golden/moge2/FORMAT.md, 3 and 4.
+Source: MoGe-2 (arXiv 2507.02546); golden/moge2/FORMAT.md, 3 and 4.
 """
 
 from collections.abc import Mapping, Sequence

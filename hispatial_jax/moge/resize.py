@@ -3,7 +3,7 @@
 The reference mixes four kinds of resize, and `jax.image.resize` has only one of
 them exactly. A matrix per axis is small, exact and the same on every device.
 
-Source: shared/golden/moge2/FORMAT.md, sections 3, 4 and 6.
+Source: golden/moge2/FORMAT.md, sections 3, 4 and 6.
 """
 
 import numpy as np

@@ -1,14 +1,12 @@
-"""Released MoGe-2 models by name; a config checked, hashed and measured.
+"""Released MoGe-2 models by name; models and sizes of any config.
 
 `python -m hispatial_jax.moge.variants moge-2-vitl` prints every parameter.
 
-Source: shared/golden/moge2/FORMAT.md, section 7.
+Source: golden/moge2/FORMAT.md, section 7.
 """
 
 import argparse
 import copy
-import difflib
-import inspect
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +16,8 @@ import jax
 import jax.numpy as jnp
 
 from hispatial_jax.core import tree
-from hispatial_jax.moge import convstack, dinov2, model
+from hispatial_jax.moge import config as config_lib
+from hispatial_jax.moge import model
 
 _BACKBONES = {
   # backbone, its width, taps, residual blocks of the neck
@@ -32,8 +31,6 @@ NAMES = (
   "moge-2-vitl-normal",
   "moge-2-vitl",
 )
-_REMAPS = ("linear", "sinh", "exp", "sinh_exp")
-_UPWARDS = ("conv_transpose", "bilinear", "nearest", "pixel_shuffle")
 
 
 def config(name: str) -> dict:
@@ -43,7 +40,7 @@ def config(name: str) -> dict:
     ValueError: unknown name; says which is nearest.
   """
   if name not in NAMES:
-    raise ValueError(_unknown("model", name, NAMES))
+    raise ValueError(config_lib.unknown("model", name, NAMES))
   backbone, width, taps, blocks = _BACKBONES[name.split("-")[2]]
   dims = [width, 256, 128, 64, 32]
   out = {
@@ -91,114 +88,27 @@ def hashable(config: Any) -> Any:
   return config
 
 
-def check(config: Mapping[str, Any]) -> None:
-  """Refuses a config that does not describe a MoGe-2 that can be built.
+def build(config: Mapping[str, Any], dtype: str = "float32") -> model.Model:
+  """The model of a config, hashable.
+
+  Args:
+    config: see `config.check`.
+    dtype: of matmuls and convolutions.
 
   Raises:
-    ValueError: an unknown, lacking or absurd entry, named with its path.
+    ValueError: see `config.check`.
   """
-  if not isinstance(config, Mapping):
-    raise ValueError(f"the config is {config!r}, expected a dict of sections")
-  _keys("", config, _fields(model.Model) - {"dtype"}, {"encoder", "neck"})
-  sections = {"encoder": model.Encoder, "scale_head": model.ScaleHead}
-  sections |= dict.fromkeys(("neck", *model.HEADS), convstack.ConvStack)
-  for name, module in sections.items():
-    section = config.get(name)
-    if section is None and name not in ("encoder", "neck"):
-      continue
-    if not isinstance(section, Mapping):
-      raise ValueError(f"{name} is {section!r}, expected a dict")
-    signature = inspect.signature(module).parameters
-    needed = {k for k, p in signature.items() if p.default is p.empty}
-    _keys(f"{name}.", section, _fields(module) - {"dtype"}, needed)
-    if module is convstack.ConvStack:
-      _check_stack(name, section)
-  _check_values(config)
-
-
-def _check_values(config) -> None:
-  encoder = config["encoder"]
-  options = dinov2.hyperparameters(encoder["backbone"])
-  model.tap_indices(encoder["intermediate_layers"], options["depth"])
-  _positive("encoder.dim_out", encoder["dim_out"])
-  _one_of("remap_output", config.get("remap_output", "linear"), _REMAPS)
-  if (config.get("scale_head") or {}).get("dims", [1])[-1] != 1:
-    raise ValueError(
-      f"scale_head.dims is {config['scale_head']['dims']}, expected 1 last"
-    )
-  tokens = config.get("num_tokens_range", (1200, 3600))
-  if len(tokens) != 2 or not 0 < tokens[0] <= tokens[1]:
-    raise ValueError(
-      f"num_tokens_range is {tokens}, expected two positive numbers, least "
-      "first"
-    )
-
-
-def _check_stack(name, section) -> None:
-  dims = section["dim_res_blocks"]
-  if not isinstance(dims, list | tuple) or len(dims) != model.LEVELS:
-    raise ValueError(
-      f"{name}.dim_res_blocks is {dims}, expected {model.LEVELS} widths"
-    )
-  for dim in dims:
-    _positive(f"{name}.dim_res_blocks", dim)
-  lengths = {"dim_in": 0, "dim_out": 0, "num_res_blocks": 0, "resamplers": 1}
-  for key, fewer in lengths.items():
-    value = section.get(key, 1)
-    if isinstance(value, list | tuple) and len(value) < len(dims) - fewer:
-      raise ValueError(
-        f"{name}.{key} is {value}, expected {len(dims) - fewer} entries"
-      )
-  kinds = section["resamplers"]
-  for kind in [kinds] if isinstance(kinds, str) else kinds:
-    _one_of(f"{name}.resamplers", kind, _UPWARDS)
-  for key in ("res_block_in_norm", "res_block_hidden_norm"):
-    _one_of(f"{name}.{key}", section.get(key, "none"), convstack.NORMS)
-  activation = section.get("activation", "relu")
-  _one_of(f"{name}.activation", activation, convstack.ACTIVATIONS)
-
-
-def _fields(module) -> set[str]:
-  return set(module.__dataclass_fields__) - {"parent", "name"}
-
-
-def _keys(prefix, section, known, needed) -> None:
-  for key in section:
-    if key not in known:
-      raise ValueError(
-        _unknown(
-          "config key", f"{prefix}{key}", [f"{prefix}{k}" for k in known]
-        )
-      )
-  lacking = sorted(needed - set(section))
-  if lacking:
-    raise ValueError(f"the config lacks {prefix}{f', {prefix}'.join(lacking)}")
-
-
-def _positive(name, value) -> None:
-  if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-    raise ValueError(f"{name} holds {value!r}, expected a positive number")
-
-
-def _one_of(name, value, known) -> None:
-  if value not in known:
-    raise ValueError(_unknown(name, value, list(known)))
-
-
-def _unknown(what, name, known) -> str:
-  near = difflib.get_close_matches(str(name), known, 1)
-  hint = f" (did you mean {near[0]!r}?)" if near else ""
-  return f"unknown {what} {name!r}{hint}; known: {', '.join(sorted(known))}"
+  config_lib.check(config)
+  return model.Model(**hashable(config_lib.known(config)), dtype=dtype)
 
 
 def param_shapes(config: Mapping[str, Any]) -> dict:
   """Nested dict of ShapeDtypeStruct; computes nothing, needs no memory.
 
   Raises:
-    ValueError: see `check`.
+    ValueError: see `config.check`.
   """
-  check(config)
-  net = model.Model(**hashable(config))
+  net = build(config)
   x = jax.ShapeDtypeStruct((1, 28, 28, 3), jnp.float32)
   aspect = jax.ShapeDtypeStruct((1,), jnp.float32)
   return jax.eval_shape(net.init, jax.random.key(0), x, aspect)["params"]

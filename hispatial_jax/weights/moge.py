@@ -4,7 +4,7 @@ Linear weights are (out, in) there, convolutions OIHW, the transposed one
 (in, out, h, w). Two buffers hold the ImageNet mean and deviation; they are no
 parameters of ours, so they are checked on the way in and made on the way out.
 
-Source: shared/golden/moge2/FORMAT.md, sections 3, 4 and 7 (names, layouts).
+Source: golden/moge2/FORMAT.md, sections 3, 4 and 7 (names, layouts).
 """
 
 from collections.abc import Mapping
