@@ -18,6 +18,7 @@ from hispatial_jax.moge import convstack, dinov2
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
 LEVELS = 5
+OUT = 1 << (LEVELS - 1)  # values of a head a token's side
 HEADS = ("points_head", "normal_head", "mask_head")
 
 
