@@ -5,10 +5,12 @@ import pathlib
 import subprocess
 import sys
 
+import golden_moge
 import numpy as np
 import pytest
 import weights_random
 
+from hispatial_jax.moge import checkpoint
 from hispatial_jax.weights import export, lazy, source
 
 _TOOLS = pathlib.Path(__file__).parent.parent / "tools"
@@ -48,6 +50,35 @@ def test_all_directions_that_make_sense(first, kinds, start, tmp_path, capsys):
   a, b = source.open(start / first), source.open(src)
   assert export.difference(a, b) == (0, "")
   assert not list(tmp_path.glob(".partial*"))
+
+
+def test_moge_goes_through_the_same_command(golden, tmp_path, capsys):
+  theirs = {n: lazy.of(x) for n, x in golden_moge.state(golden).items()}
+  config = golden_moge.config(golden)
+  start = checkpoint.adopt(theirs, config, "moge-pt", "golden")
+  checkpoint.save(tmp_path / "0.npz", start)
+  steps = [
+    ("0.npz", "1.safetensors", [], "moge-safetensors"),
+    ("1.safetensors", "2", ["--to", "moge-npz"], "moge-npz"),
+    ("2", "3.pt", [], "moge-pt"),
+    ("3.pt", "4.npz", [], "moge-npz"),
+  ]
+  for src, dst, more, kind in steps:
+    args = [str(tmp_path / src), str(tmp_path / dst), "--verify", *more]
+    assert convert_weights.main(args) == 0
+    printed = capsys.readouterr().out
+    assert f"({kind}): 293,424 parameters in 197 arrays" in printed
+    assert "largest difference of the round trip: 0\n" in printed
+  again = checkpoint.open(tmp_path / "4.npz")
+  assert export.difference(start, again) == (0, "")
+  assert again.config == config
+  src = tmp_path / "0.npz"
+  wrong = _fails(capsys, src, tmp_path / "5.npz", "--to", "orbax")
+  assert "could be moge-npz: got --to orbax" in wrong
+  other = _fails(
+    capsys, src, tmp_path / "5.npz", "--config-from", "moge-2-vitl"
+  )
+  assert "0.npz does not fit its config" in other
 
 
 def test_dtype_is_converted_and_its_difference_told(start, tmp_path, capsys):

@@ -16,11 +16,18 @@ _HOME = {
   "Checkpoint": "checkpoint",
 }
 _MODULES = (
+  "attention",
+  "backbones",
   "checkpoint",
+  "config",
   "convstack",
   "dinov2",
+  "frame",
   "infer",
+  "layers",
+  "metric",
   "model",
+  "resample",
   "resize",
   "solve",
   "variants",

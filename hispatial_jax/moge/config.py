@@ -3,15 +3,14 @@
 The dict is kept word for word, so that what is written is what was read.
 """
 
-import difflib
 import inspect
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from hispatial_jax.moge import convstack, dinov2, model
+from hispatial_jax.core import spec
+from hispatial_jax.moge import backbones, convstack, layers, metric, model
 
-_REMAPS = ("linear", "sinh", "exp", "sinh_exp")
 # Every level of the pyramid has twice the grid of the one before.
 _UPWARDS = ("conv_transpose", "bilinear", "nearest", "pixel_shuffle")
 # The reference ignores other keys in these sections, as remains of old code.
@@ -62,7 +61,8 @@ def _keys(prefix, section, module) -> None:
   for key in section:
     if f"{prefix}{key}" in fields:
       continue
-    message = unknown("config key", f"{prefix}{key}", fields)
+    hint = spec.did_you_mean(f"{prefix}{key}", fields)
+    message = f"unknown config key {prefix}{key}{hint}"
     if prefix not in _TOLERANT or "did you mean" in message:
       raise ValueError(message)
     warnings.warn(f"{message}; it is ignored", stacklevel=4)
@@ -75,15 +75,8 @@ def _keys(prefix, section, module) -> None:
     raise ValueError(f"the config lacks {', '.join(lacking)}")
 
 
-def unknown(what: str, name: Any, names: Iterable[str]) -> str:
-  """Text of an error: what is unknown, what is nearest, what is known."""
-  near = difflib.get_close_matches(str(name), list(names), 1)
-  hint = f" (did you mean {near[0]!r}?)" if near else ""
-  return f"unknown {what} {name!r}{hint}; known: {', '.join(names)}"
-
-
 def _check_encoder(encoder) -> None:
-  options = dinov2.hyperparameters(encoder["backbone"])
+  options = backbones.hyperparameters(encoder["backbone"])
   for key in ("embed_dim", "depth", "num_heads"):
     _count(f"encoder.backbone.{key}", options[key])
   if options["embed_dim"] % options["num_heads"]:
@@ -97,8 +90,9 @@ def _check_encoder(encoder) -> None:
 
 def _check_ends(config) -> None:
   remap = config.get("remap_output", "linear")
-  if remap not in _REMAPS:
-    raise ValueError(unknown("remap_output", remap, _REMAPS))
+  if remap not in metric.REMAPS:
+    hint = spec.did_you_mean(str(remap), metric.REMAPS)
+    raise ValueError(f"unknown remap_output {remap!r}{hint}")
   dims = (config.get("scale_head") or {"dims": [1, 1]})["dims"]
   if len(dims) < 2 or dims[-1] != 1:
     raise ValueError(f"scale_head.dims is {dims}, expected widths, 1 the last")
@@ -133,14 +127,15 @@ def _check_stack(name, section) -> None:
   )
   choices = [
     ("resamplers", None, _UPWARDS),
-    ("res_block_in_norm", "none", convstack.NORMS),
-    ("res_block_hidden_norm", "none", convstack.NORMS),
-    ("activation", "relu", tuple(convstack.ACTIVATIONS)),
+    ("res_block_in_norm", "none", layers.NORMS),
+    ("res_block_hidden_norm", "none", layers.NORMS),
+    ("activation", "relu", tuple(layers.ACTIVATIONS)),
   ]
   for key, default, names in choices:
     for value in _each(section.get(key, default)):
       if value not in names:
-        raise ValueError(unknown(f"{name}.{key}", value, names))
+        hint = spec.did_you_mean(str(value), names)
+        raise ValueError(f"unknown {name}.{key} {value!r}{hint}")
 
 
 def _check_widths(config) -> None:

@@ -1,127 +1,22 @@
 """DINOv2 vision transformer: tokens of some blocks, and the class token.
 
-Axis letters: B batch, T query tokens, S key tokens, N heads, H head dim, D
-width, L blocks, R rows of patches, C columns of patches.
+Axis letters: B batch, T tokens, D width, R rows of
+patches, C columns of patches.
 
 Source: DINOv2 (arXiv 2304.07193); names and arithmetic as
 golden/moge2/FORMAT.md, section 3.
 """
 
-import difflib
 import math
-from collections.abc import Mapping
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hispatial_jax.moge import resize
+from hispatial_jax.moge import attention, resize
 
 PATCH = 14
-# Scores of one chunk of queries may take this many bytes; at 3,601 tokens all
-# at once would be 6.6 GB for ViT-L and a batch of 8.
-_SCORE_BYTES = 512 << 20
-_MAX_QUERIES = 512
-
-_SIZES = {
-  "vits14": {"embed_dim": 384, "depth": 12, "num_heads": 6},
-  "vitb14": {"embed_dim": 768, "depth": 12, "num_heads": 12},
-  "vitl14": {"embed_dim": 1024, "depth": 24, "num_heads": 16},
-}
-_REGISTERS = {
-  "num_register_tokens": 4,
-  "interpolate_antialias": True,
-  "interpolate_offset": 0.0,
-}
-BACKBONES = {f"dinov2_{name}": size for name, size in _SIZES.items()} | {
-  f"dinov2_{name}_reg": {**size, **_REGISTERS} for name, size in _SIZES.items()
-}
-# Options of the hub's factories that change the arithmetic, and the one value
-# of each that is built here.
-_ONLY = {
-  "patch_size": PATCH,
-  "ffn_layer": "mlp",
-  "init_values": 1.0,
-  "block_chunks": 0,
-}
-
-
-def hyperparameters(backbone: str | Mapping) -> dict:
-  """Arguments of `Backbone` for a hub name, or for a dict of its options.
-
-  Raises:
-    ValueError: unknown name or option, with the nearest known one; an option
-      with a value that is not built.
-  """
-  if isinstance(backbone, str):
-    if backbone not in BACKBONES:
-      raise ValueError(_unknown("encoder.backbone", backbone, BACKBONES))
-    return dict(BACKBONES[backbone])
-  known = [*Backbone.__dataclass_fields__, *_ONLY]
-  known = [name for name in known if name not in ("parent", "name", "dtype")]
-  for key, value in backbone.items():
-    if key not in known:
-      raise ValueError(_unknown("option of encoder.backbone", key, known))
-    if key in _ONLY and value != _ONLY[key]:
-      raise ValueError(
-        f"encoder.backbone.{key} is {value!r}, expected {_ONLY[key]!r}"
-      )
-  lacking = {"embed_dim", "depth", "num_heads"} - set(backbone)
-  if lacking:
-    raise ValueError(f"encoder.backbone lacks {', '.join(sorted(lacking))}")
-  return {k: v for k, v in backbone.items() if k not in _ONLY}
-
-
-def _unknown(what, name, known):
-  near = difflib.get_close_matches(name, known, 1)
-  hint = f" (did you mean {near[0]!r}?)" if near else ""
-  return f"unknown {what} {name!r}{hint}; known: {', '.join(known)}"
-
-
-def attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-  """Softmax attention of all tokens, one chunk of queries after another.
-
-  Args:
-    q: [B,N,T,H], not yet scaled.
-    k, v: [B,N,S,H].
-
-  Returns:
-    [B,N,T,H] in q's dtype; scores and softmax are float32.
-  """
-  B, N, T, H = q.shape
-  q = q * jnp.asarray(H**-0.5, q.dtype)
-  size = _chunk(T, 4 * B * N * k.shape[2])
-  if size >= T:
-    return _attend(q, k, v)
-  count = -(-T // size)
-  q = jnp.pad(q, ((0, 0), (0, 0), (0, count * size - T), (0, 0)))
-  chunks = q.reshape(B, N, count, size, H).transpose(2, 0, 1, 3, 4)
-  out = jax.lax.map(lambda chunk: _attend(chunk, k, v), chunks)
-  out = out.transpose(1, 2, 0, 3, 4).reshape(B, N, count * size, H)
-  return out[:, :, :T]
-
-
-def _chunk(T, row_bytes) -> int:
-  """Queries at a time: chunks of nearly equal size, a multiple of 8."""
-  most = min(_MAX_QUERIES, max(_SCORE_BYTES // row_bytes, 8))
-  even = -(-T // -(-T // most))
-  return T if most >= T else -(-even // 8) * 8
-
-
-def _attend(q, k, v):
-  scores = jnp.einsum(
-    "BNTH,BNSH->BNTS", q, k, preferred_element_type=jnp.float32
-  )
-  weights = jnp.exp(scores - jnp.max(scores, axis=-1, keepdims=True))
-  total = jnp.sum(weights, axis=-1, keepdims=True)
-  out = jnp.einsum(
-    "BNTS,BNSH->BNTH",
-    weights.astype(q.dtype),
-    v,
-    preferred_element_type=jnp.float32,
-  )
-  return (out / total).astype(q.dtype)
 
 
 def fit_positions(
@@ -184,7 +79,7 @@ class Attention(nn.Module):
     qkv = nn.Dense(3 * D, dtype=self.dtype, name="qkv")(x)
     qkv = qkv.reshape(B, T, 3, self.num_heads, D // self.num_heads)
     q, k, v = qkv.transpose(2, 0, 3, 1, 4)
-    out = attend(q, k, v).transpose(0, 2, 1, 3).reshape(B, T, D)
+    out = attention.attend(q, k, v).transpose(0, 2, 1, 3).reshape(B, T, D)
     return nn.Dense(D, dtype=self.dtype, name="proj")(out)
 
 

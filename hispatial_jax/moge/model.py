@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hispatial_jax.moge import convstack, dinov2
+from hispatial_jax.moge import backbones, convstack, dinov2
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
@@ -51,7 +51,7 @@ class Encoder(nn.Module):
   """Backbone and the sum of its projected taps.
 
   Attributes:
-    backbone: hub name, or its options; see `dinov2.hyperparameters`.
+    backbone: hub name, or its options; see `backbones.hyperparameters`.
     intermediate_layers: indices of the tapped blocks; a number: so many last.
     dim_out: channels of the sum.
     dtype: of matmuls.
@@ -65,7 +65,7 @@ class Encoder(nn.Module):
   @nn.compact
   def __call__(self, image):
     """Returns (f32[B,R,C,dim_out], f32[B,D] class token)."""
-    options = dinov2.hyperparameters(self.backbone)
+    options = backbones.hyperparameters(self.backbone)
     taps = tap_indices(self.intermediate_layers, options["depth"])
     backbone = dinov2.Backbone(**options, dtype=self.dtype, name="backbone")
     tokens, cls_token = backbone(image, taps)

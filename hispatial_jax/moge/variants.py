@@ -15,7 +15,7 @@ import flax
 import jax
 import jax.numpy as jnp
 
-from hispatial_jax.core import tree
+from hispatial_jax.core import spec, tree
 from hispatial_jax.moge import config as config_lib
 from hispatial_jax.moge import model
 
@@ -40,7 +40,7 @@ def config(name: str) -> dict:
     ValueError: unknown name; says which is nearest.
   """
   if name not in NAMES:
-    raise ValueError(config_lib.unknown("model", name, NAMES))
+    raise ValueError(f"unknown model {name!r}{spec.did_you_mean(name, NAMES)}")
   backbone, width, taps, blocks = _BACKBONES[name.split("-")[2]]
   dims = [width, 256, 128, 64, 32]
   out = {

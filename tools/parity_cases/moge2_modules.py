@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hispatial_jax.core import tree
-from hispatial_jax.moge import convstack, dinov2, model, resize
+from hispatial_jax.moge import dinov2, layers, model, resample, resize
 from hispatial_jax.weights import lazy, moge, rename
 from parity_cases import moge2_case
 
@@ -34,7 +34,7 @@ def run(case: moge2_case.Case) -> None:
 def _resampler(case, name):
   kind = name.removeprefix("resampler_")
   features = case.fixture.get(_FILE, f"{name}/y").shape[1]
-  module = convstack.Resampler(kind, features, "float32")
+  module = resample.Resampler(kind, features, "float32")
   _module(case, name, module, moge.resampler("m", "", kind))
 
 
@@ -42,15 +42,15 @@ def _residual_block(case, name):
   options = name.removeprefix("resblock_")
   in_norm, hidden_norm, activation = next(
     (a, b, c)
-    for a in convstack.NORMS
-    for b in convstack.NORMS
-    for c in convstack.ACTIVATIONS
+    for a in layers.NORMS
+    for b in layers.NORMS
+    for c in layers.ACTIVATIONS
     if options == f"{a}_{b}_{c}"
   )
   get = functools.partial(case.fixture.get, _FILE)
   hidden = get(f"{name}/weights/layers.2.weight").shape[0]
   features = get(f"{name}/y").shape[1]
-  module = convstack.ResidualBlock(
+  module = layers.ResidualBlock(
     features, hidden, in_norm, hidden_norm, activation, "float32"
   )
   rows = moge.residual_block("m", "", (in_norm, hidden_norm))
