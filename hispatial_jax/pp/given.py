@@ -147,6 +147,27 @@ def intrinsics(camera: dict, name: str):
   return matrix
 
 
+def check_camera_size(camera: dict, size: tuple[int, int], name: str) -> None:
+  """Refuses a camera file whose picture had another aspect ratio.
+
+  Args:
+    camera: the file's content; without width and height all is accepted.
+    size: (height, width) of the picture at hand.
+    name: of the file.
+
+  Raises:
+    ValueError: says both sizes.
+  """
+  if not {"width", "height"} <= set(camera):
+    return
+  width, height = float(camera["width"]), float(camera["height"])
+  if abs(width * size[0] - height * size[1]) > max(width, height, *size):
+    raise ValueError(
+      f"{name} is the camera of a picture of {width:g}x{height:g}, this one "
+      f"has {size[1]}x{size[0]}: another aspect ratio"
+    )
+
+
 def read_depth(path: str, camera: dict):
   """Depth file -> [H,W] metres.
 
