@@ -314,6 +314,44 @@ def test_bad_points_options_are_one_line(capsys, files, eyes):
   assert "camera of a picture of 24x32, this one has 32x24" in err
 
 
+def _tiny_moge(golden, path):
+  """A checkpoint of random parameters at a tiny width."""
+  from hispatial_jax.moge import checkpoint
+  from hispatial_jax.weights import lazy
+
+  if not (golden / "moge2/weights.npz").exists():
+    pytest.skip("no golden/moge2")
+  config = json.loads((golden / "moge2/config.json").read_text())
+  meta = json.loads((golden / "moge2/meta.json").read_text())
+  config["encoder"]["backbone"] = meta["tiny_backbone"]
+  with np.load(golden / "moge2/weights.npz") as archive:
+    state = {
+      k: lazy.of(archive[k]) for k in archive.files if k != "config_json"
+    }
+  found = checkpoint.adopt(state, config, "moge-npz", "golden")
+  checkpoint.save(path, found)
+  return path
+
+
+@pytest.mark.slow
+def test_points_with_a_real_network(capsys, files, golden):
+  model = _tiny_moge(golden, files / "moge.npz")
+  noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+  cv2.imwrite(str(files / "noise.png"), noise)
+  argv = ("points", files / "noise.png", "--moge", model)
+  argv += ("--out", files / "out", "--tokens", 24)
+  code, _, err = _run(capsys, *argv)
+  assert code == 0, err
+  from hispatial_jax import moge
+
+  (want,) = moge.load(model).infer_batch([noise[..., ::-1]], num_tokens=24)
+  got = np.load(files / "out/noise/points.npz")
+  assert 0 < want.mask.sum() < want.mask.size
+  np.testing.assert_array_equal(got["points"], want.points)
+  np.testing.assert_array_equal(got["normals"], want.normals)
+  assert (files / "out/noise/page.html").exists()
+
+
 def test_wrong_usage_exits_with_2():
   for argv in ([], ["answer"], ["ask", "x.png"], ["points", "x.png"]):
     with pytest.raises(SystemExit) as stop:

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from hispatial_jax.core import metrics
-from hispatial_jax.pp import given, image
+from hispatial_jax.pp import given
 from hispatial_jax.report import point_files
 
 # What a folder gives. Kinds that OpenCV cannot read fail with a line of their
 # own, which is better than to be passed over in silence.
-_KINDS = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "avif", "heic")
+_KINDS = "jpg jpeg png webp gif bmp tif tiff avif heic heif"
 
 
 def run(
@@ -68,9 +68,8 @@ def run(
   moge = load()
 
   def look(path):
-    rgb = given.read_image(path)
+    rgb = given.read_image(path, max_side)
     given.check_camera_size(camera, rgb.shape[:2], str(intrinsics))
-    rgb = image.reduce(rgb, max_side)
     (found,) = moge.infer_batch([rgb], intrinsics=matrix, **options)
     return found, rgb
 
@@ -104,12 +103,11 @@ def pictures(photos: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
       inside = [
         file
         for file in sorted(path.iterdir())
-        if file.suffix[1:].lower() in _KINDS and file.name[0] != "."
+        if file.suffix[1:].lower() in _KINDS.split() and file.name[0] != "."
       ]
       if not inside:
         raise ValueError(
-          f"no pictures right in the folder {path}; looked for "
-          f"{', '.join(_KINDS)}"
+          f"no pictures right in the folder {path}; looked for {_KINDS}"
         )
     for file in inside:
       found.setdefault(file.resolve(), file)

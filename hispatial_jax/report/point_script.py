@@ -66,6 +66,7 @@ function draw() {
     say(a ? `A is ${metres(Math.hypot(...a))} m from the camera.` : "");
   }
   $("clear").disabled = !picked.length;
+  $("ruler").classList.toggle("live", picked.length > 0);
   drawPhotos();
   drawCloud();
 }
@@ -136,7 +137,6 @@ const inCloud = [];
 const toPlot = ([x, y, z]) => [x, z, -y];
 const GREY = "#8a8a85";
 const MARKS = ["#e8542f", "#1d8fa8"];
-
 // A wide window shows more at the sides: come closer.
 function layout() {
   const found = JSON.parse($("layout").textContent);

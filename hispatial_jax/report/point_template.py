@@ -8,7 +8,7 @@ h1 { overflow-wrap: anywhere; }
 .tile { border-top-color: var(--line); }
 .tile .big { font-size: 34px; margin: 4px 0 0; white-space: nowrap; }
 .photos { display: grid; grid-template-columns: 1fr 1fr; gap: 16px;
-  margin: 36px auto 14px; max-width: calc(150vh * var(--ratio)); }
+  margin: 36px auto 14px; max-width: calc(124vh * var(--ratio)); }
 .photos figure { margin: 0; }
 .photos .view { cursor: crosshair; border-radius: 10px; overflow: hidden;
   border: 1px solid var(--line); touch-action: manipulation; }
@@ -31,8 +31,8 @@ i.a { background: var(--a); } i.b { background: var(--b); }
 .scale :nth-child(2) { text-align: center; }
 .scale :nth-child(3) { text-align: right; }
 .hint { font-size: 12.5px; color: var(--faint); margin: 10px 0 0; }
-.ruler { position: sticky; top: 10px; bottom: 10px; z-index: 5;
-  display: grid; gap: 4px 26px; align-items: center;
+.ruler.live { position: sticky; top: 10px; bottom: 10px; z-index: 5; }
+.ruler { display: grid; gap: 4px 26px; align-items: center;
   grid-template-columns: auto 1fr auto; margin: 22px 0; padding: 14px 20px;
   background: var(--card); border: 1px solid var(--line);
   border-radius: 10px; box-shadow: 0 6px 24px #0000000f; }
@@ -110,7 +110,7 @@ Escape clears.</p>
 </div>
 
 {% if any %}
-<section class="ruler" aria-label="measurement">
+<section class="ruler" id="ruler" aria-label="measurement">
 <div class="big"><span id="distance">–</span> <small>m</small></div>
 <dl><dt><i class="a">A</i></dt><dd id="a"></dd>
 <dt><i class="b">B</i></dt><dd id="b"></dd></dl>
