@@ -105,8 +105,10 @@ def test_mesh_wears_the_photo_and_stands_upright(tmp_path, found, rgb):
 
   assert colour(below) == pytest.approx(220, abs=8)
   assert colour(above) == pytest.approx(30, abs=8)
-  head = (tmp_path / "mesh.glb").read_bytes()[:9000]
-  assert b"KHR_materials_unlit" in head
+  data = (tmp_path / "mesh.glb").read_bytes()
+  tree = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+  assert tree["extensionsUsed"] == ["KHR_materials_unlit"]
+  assert tree["materials"][0]["extensions"] == {"KHR_materials_unlit": {}}
 
 
 def test_triangles_keep_to_their_surface():
