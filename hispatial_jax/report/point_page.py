@@ -123,7 +123,7 @@ def tiles(depth_m: np.ndarray, camera: dict[str, Any]) -> list[dict[str, str]]:
     (depth_m[known].min(), depth_m[known].max()) if known.any() else (0, 0)
   )
   # Neither all nor nothing is said of almost all or almost nothing.
-  shown = f"{min(share, 99.9):.1f}" if share < 100 else "100"
+  shown = f"{min(share, 99.9):.1f}" if share % 100 else f"{share:.0f}"
   shown = "<0.1" if 0 < share < 0.1 else shown
   wide, high = camera["fov_x_deg"], camera["fov_y_deg"]
   depths = f"{_metres(near)} – {_metres(far)}" if known.any() else "–"

@@ -95,10 +95,13 @@ sky. There is nothing to measure.</p>
 
 <div class="photos" style="--ratio: {{ ratio }}">
 {% for name, picture in (("photo", photo), ("depth", depth)) %}
-<figure><div class="view" id="{{ name }}" tabindex="0" role="application"
-aria-label="{{ name }}: arrow keys move a cross, Enter chooses a point">
-<img src="{{ picture }}" alt="the {{ name }}" draggable="false"></div>
-{% if name == "photo" %}
+<figure><div class="view" id="{{ name }}"
+{% if any %}
+tabindex="0" role="application"
+aria-label="{{ name }}: arrow keys move a cross, Enter chooses a point"
+{% endif %}
+><img src="{{ picture }}" alt="the {{ name }}" draggable="false"></div>
+{% if name == "photo" and any %}
 <p class="hint">Keys: arrows move a cross (Shift: by one step), Enter chooses,
 Escape clears.</p>
 {% elif any %}
