@@ -85,7 +85,7 @@ def _ask(args) -> int:
     depth = given.read_depth(args.depth, camera)
 
   # A wrong picture is found before the checkpoint is read.
-  image = given.read_image(args.image)
+  image = given.read_image(args.image, given.MAX_SIDE)
   if args.depth:
     given.check_depth(depth, matrix, image.shape[:2])
   from hispatial_jax import predict

@@ -194,7 +194,8 @@ class Predictor:
     return {"ids": ids, **seen[key]}
 
   def _view(self, item: Question) -> dict[str, Any]:
-    rgb, depth, matrix = given.read_image(item.image), None, item.intrinsics
+    rgb = given.read_image(item.image, given.MAX_SIDE)
+    depth, matrix = None, item.intrinsics
     source = "given" if item.depth_m is not None else "moge"
     if source == "given" or self._moge is None:
       size = rgb.shape[:2]

@@ -223,7 +223,7 @@ def test_formats_are_checked(tmp_path, found, rgb):
 
 @pytest.mark.parametrize(
   ("kind", "package", "extra"),
-  [("glb", "trimesh", "data,demo"), ("page", "plotly.offline", "demo")],
+  [("glb", "trimesh", "demo"), ("page", "plotly.offline", "demo")],
 )
 def test_a_missing_package_names_its_extra(monkeypatch, kind, package, extra):
   monkeypatch.setitem(__import__("sys").modules, package, None)

@@ -14,6 +14,9 @@ from hispatial_jax.core import geometry
 from hispatial_jax.pp import codec
 from hispatial_jax.pp import image as image_ops
 
+# No model looks at more; what is larger is reduced while it is read.
+MAX_SIDE = 4096
+
 
 def read_image(given, max_side: int | None = None) -> np.ndarray:
   """A picture -> u8[H,W,3] RGB, upright where EXIF says how.

@@ -162,6 +162,6 @@ def import_trimesh():
   except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
       f"mesh.glb needs trimesh and pillow ({error}): pip install "
-      "'hispatial_jax[data,demo]', or leave glb out of --formats"
+      "'hispatial_jax[demo]', or leave glb out of --formats"
     ) from error
   return trimesh, Image
