@@ -9,7 +9,7 @@ import jax.numpy as jnp
 # Scores of one chunk of queries may take this many bytes; at 3,601 tokens all
 # at once would be 6.6 GB for ViT-L and a batch of 8.
 _SCORE_BYTES = 512 << 20
-_MAX_QUERIES = 512
+_MAX_QUERIES = 256
 
 
 def attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:

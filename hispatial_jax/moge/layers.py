@@ -9,6 +9,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hispatial_jax.moge import conv, linear
+
 ACTIVATIONS = {
   "relu": nn.relu,
   "leaky_relu": lambda x: nn.leaky_relu(x, 0.2),
@@ -18,29 +20,45 @@ ACTIVATIONS = {
 NORMS = ("layer_norm", "group_norm", "instance_norm", "none")
 
 
-def pad_edge(x: jax.Array) -> jax.Array:
-  """The map with one more pixel on every side, a copy of its edge."""
-  return jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-
-
 class Conv(nn.Module):
-  """3 x 3 convolution that keeps the size of the map."""
+  """3 x 3 convolution that keeps the size of the map.
+
+  Attributes:
+    features: channels given out.
+    dtype: of the convolution.
+    doubling: of the map doubled bilinearly, and as a `linear.Linear`.
+  """
 
   features: int
   dtype: str
+  doubling: bool = False
 
   @nn.compact
   def __call__(self, x):
     shape = (3, 3, x.shape[-1], self.features)
     kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
-    y = jax.lax.conv_general_dilated(
-      pad_edge(x.astype(self.dtype)),
-      kernel.astype(self.dtype),
-      (1, 1),
-      "VALID",
-      dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
+    if self.doubling:
+      return linear.doubled(x.astype(self.dtype), kernel, bias)
+    y = conv.conv3x3(x.astype(self.dtype), kernel.astype(self.dtype))
+    return y + bias.astype(self.dtype)
+
+
+class Dense(nn.Module):
+  """1 x 1 convolution, of a map or of a `linear.Linear`."""
+
+  features: int
+  dtype: str
+
+  @nn.compact
+  def __call__(self, x):
+    C = x.features if isinstance(x, linear.Linear) else x.shape[-1]
+    shape = (C, self.features)
+    kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+    bias = self.param("bias", nn.initializers.zeros, (self.features,))
+    if isinstance(x, linear.Linear):
+      return x.dense(kernel, bias)
+    y = jnp.matmul(x.astype(self.dtype), kernel.astype(self.dtype))
     return y + bias.astype(self.dtype)
 
 
@@ -114,5 +132,5 @@ class ResidualBlock(nn.Module):
       y = ACTIVATIONS[self.activation](y)
       y = Conv(features, self.dtype, name=f"conv_{i}")(y)
     if x.shape[-1] != self.features:
-      x = nn.Dense(self.features, dtype=self.dtype, name="skip")(x)
+      x = Dense(self.features, self.dtype, name="skip")(x)
     return x.astype(y.dtype) + y
