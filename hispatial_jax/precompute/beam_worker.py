@@ -1,0 +1,55 @@
+"""A process of Beam's direct runner: Beam's own worker, quiet and never left.
+
+It says nothing that does not concern a user, leaves Ctrl-C to the process that
+started it, and ends when that one is gone.
+"""
+
+import logging
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+
+_NAME = "hispatial_jax.precompute.beam_worker"
+_PARENT = "HISPATIAL_PRECOMPUTE_PARENT"
+
+
+def command() -> str:
+  """The shell command that starts such a process, as a child of this one."""
+  return (
+    f"{_PARENT}={os.getpid()} exec {shlex.quote(sys.executable)} -m {_NAME}"
+  )
+
+
+def follow(parent: int) -> None:
+  """Ends this process when another one is gone: nobody waits for its work."""
+
+  def look():
+    while True:
+      try:
+        os.kill(parent, 0)
+      except OSError:
+        os._exit(1)
+      time.sleep(0.5)
+
+  threading.Thread(target=look, daemon=True, name="follow").start()
+
+
+def main() -> None:
+  """Works until there is no more work."""
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  follow(int(os.environ[_PARENT]))
+  logging.disable(logging.WARNING)
+  from apache_beam.runners.worker import sdk_worker_main
+
+  sdk_worker_main.main([])
+  sys.stdout.flush()
+  sys.stderr.flush()
+  # All is written; what is left are threads of gRPC.
+  os._exit(0)
+
+
+if __name__ == "__main__":
+  main()
