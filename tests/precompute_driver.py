@@ -7,6 +7,7 @@ process, and those of run.run.
 """
 
 import json
+import logging
 import sys
 
 import precompute_fakes
@@ -15,6 +16,7 @@ from hispatial_jax.precompute import plan, run
 
 
 def main(photos, out, given):
+  logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
   kwargs = json.loads(given)
   take = kwargs.pop
   source = precompute_fakes.Photos(

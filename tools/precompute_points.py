@@ -7,7 +7,7 @@
 
 SOURCE is a folder of pictures, a pattern of tar shards, a jsonl of your own
 (data/sources.py), a TFDS dataset, a ScanNet or TUM folder: told from what is
-there, or by --kind. Records that come with measured depth keep it and need no
+there, or by --kind. Depth that a source has measured is kept and needs no
 model. The work is spread by Apache Beam, or over JAX devices (--on_devices).
 
 The same command goes on where a killed or stopped one was. Pictures that cannot
@@ -16,13 +16,26 @@ be used are listed in OUT/quarantine.jsonl; OUT/report.html shows what was made.
 
 import argparse
 import functools
+import importlib
+import inspect
 import logging
 import os
 import sys
 
-_EPILOG = """Any flag of Apache Beam may follow, say --runner DataflowRunner
---project P --region R --temp_location gs://B/tmp --setup_file ./setup.py.
+_EPILOG = """Any flag of Apache Beam may follow SOURCE, say
+--runner DataflowRunner --project P --region R --temp_location gs://B/tmp.
 Compiled programs are kept between runs where JAX_COMPILATION_CACHE_DIR says."""
+
+
+# Kind -> module of data/ and the source in it.
+_KINDS = {
+  "folder": ("pictures", "ImageFolder"),
+  "tar": ("tars", "TarShards"),
+  "jsonl": ("sources", "Folders"),
+  "tfds": ("pictures", "Dataset"),
+  "scannet": ("scannet", "ScanNet"),
+  "tum": ("tum", "Tum"),
+}
 
 
 def main(argv=None) -> int:
@@ -54,7 +67,9 @@ def _parse(argv):
   )
   add = parser.add_argument
   add("source", metavar="SOURCE", help="pictures, see above")
-  add("--kind", help="of the source, where it cannot be told")
+  add("--kind", choices=_KINDS, help="of the source, where it cannot be told")
+  add("--val", type=float, default=0.0, help="share for split val, by name (0)")
+  add("--stride", type=int, help="of ScanNet and TUM, every so many frames")
   add("--out", required=True, help="folder of the dataset, or a bucket")
   add("--moge", metavar="MODEL", help="MoGe-2 checkpoint")
   add(
@@ -78,7 +93,7 @@ def _parse(argv):
   args, flags = parser.parse_known_args(argv)
   if args.on_devices and flags:
     parser.error(f"unknown with --on_devices: {' '.join(flags)}")
-  return args, tuple(flags)
+  return args, (f"--runner={args.runner}", *flags)
 
 
 def _add_options(group) -> None:
@@ -99,6 +114,7 @@ def _add_options(group) -> None:
 
 def _add_work(group) -> None:
   add = group.add_argument
+  add("--runner", default="DirectRunner", help="of Apache Beam (DirectRunner)")
   add("--workers", type=int, default=1, help="processes of Beam's runner (1)")
   add("--threads", type=int, help="of each, that read and compress (cores)")
   add(
@@ -183,9 +199,20 @@ def _model_facts(args):
 
 
 def _source(args):
-  from hispatial_jax.data import pictures
+  """The source; what was given for another kind is an error there."""
+  options = {"val": args.val, "stride": args.stride}
+  options = {key: value for key, value in options.items() if value}
+  if args.kind is None:
+    from hispatial_jax.data import pictures
 
-  return pictures.open_source(args.source, kind=args.kind)
+    return pictures.open_source(args.source, **options)
+  module, name = _KINDS[args.kind]
+  kind = getattr(importlib.import_module(f"hispatial_jax.data.{module}"), name)
+  wrong = options.keys() - inspect.signature(kind).parameters
+  if wrong:
+    names = ", ".join(f"--{key}" for key in sorted(wrong))
+    raise ValueError(f"{names}: not for --kind {args.kind}")
+  return kind(args.source, **options)
 
 
 def _print_summary(args, done) -> None:

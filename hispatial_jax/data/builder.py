@@ -10,14 +10,12 @@ and renames: a folder that has the dataset's name is whole.
 """
 
 import functools
-import io
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
-from tensorflow_datasets.core import example_serializer, file_adapters, naming
 
 from hispatial_jax.core import spec
 from hispatial_jax.data import maker, records
@@ -125,7 +123,7 @@ def build(
     records.BadRecord: bad records, up to ten of them named.
     OSError: no space left. Nothing half-written stays.
   """
-  place = folder(directory)
+  place = _place(directory)
   if (place / _INFO).exists() and not overwrite:
     raise FileExistsError(f"{place} already holds a dataset")
   _remove_leftovers(place)
@@ -160,74 +158,10 @@ def build(
 
 def description(directory: str) -> dict | None:
   """What source.describe() said of the dataset there; None without one."""
-  place = folder(directory)
+  place = _place(directory)
   if not (place / _INFO).exists():
     return None
   return dict(tfds.builder_from_directory(str(place)).info.metadata or {})
-
-
-def shard_path(directory, split: str, number: int, count: int) -> epath.Path:
-  """Where shard `number` of `count` of a split belongs, by TFDS's naming."""
-  template = _template(directory, split)
-  return template.sharded_filepath(shard_index=number, num_shards=count)
-
-
-def write_shard(path, rows: Iterable[dict]) -> int:
-  """Writes stored columns into one ArrayRecord file, as TFDS would.
-
-  Together with `write_metadata` this is `build` for those who make the shards
-  themselves, in any order, on many machines. The same rows give the same bytes.
-
-  Args:
-    path: of the local file system.
-    rows: stored columns (records.encode).
-
-  Returns:
-    Bytes of the records, before the file compresses them.
-  """
-  total = 0
-
-  def examples():
-    nonlocal total
-    for columns in rows:
-      data = _serialise(columns)
-      total += len(data)
-      yield columns["id"], data
-
-  adapter = file_adapters.ArrayRecordFileAdapter
-  adapter.write_examples(epath.Path(path), examples())
-  return total
-
-
-def write_metadata(
-  directory, splits: dict[str, tuple[list[int], int]], described: dict
-) -> None:
-  """Makes a dataset of the shards that stand in their places.
-
-  Writes features.json, metadata.json and, last, dataset_info.json: what
-  `open_split` looks for.
-
-  Args:
-    directory: gets them in records/1.0.0/, beside the shards.
-    splits: name -> (records of each shard, bytes of all).
-    described: what `description` gives.
-  """
-  builder = Records(
-    source=_Described(described),
-    data_dir=str(directory),
-    file_format="array_record",
-  )
-  infos = [
-    tfds.core.SplitInfo(
-      name=split,
-      shard_lengths=lengths,
-      num_bytes=size,
-      filename_template=_template(directory, split),
-    )
-    for split, (lengths, size) in splits.items()
-  ]
-  builder.info.set_splits(tfds.core.splits.SplitDict(infos))
-  builder.info.write_to_directory(folder(directory))
 
 
 def open_split(directory: str, split: str):
@@ -258,44 +192,8 @@ def open_split(directory: str, split: str):
   )
 
 
-def folder(directory) -> epath.Path:
-  """The folder of the dataset's files."""
+def _place(directory) -> epath.Path:
   return epath.Path(directory) / "records" / str(Records.VERSION)
-
-
-class _Described:
-  """Stands for a source where only its description is needed."""
-
-  def __init__(self, described: dict):
-    self.describe = lambda: described
-
-
-def _template(directory, split: str) -> naming.ShardedFileTemplate:
-  return naming.ShardedFileTemplate(
-    data_dir=folder(directory),
-    dataset_name="records",
-    split=split,
-    filetype_suffix="array_record",
-  )
-
-
-def _serialise(columns: dict) -> bytes:
-  """Stored columns -> the bytes of TFDS's example.
-
-  A protobuf map has no order of its own: `deterministic` gives it one.
-  """
-  schema, serializer = _schema()
-  pictures = {k: io.BytesIO(columns[k]) for k in ("image", "depth")}
-  example = schema.encode_example({**columns, **pictures})
-  found = serializer.get_tf_example(example)
-  return found.SerializeToString(deterministic=True)
-
-
-@functools.cache
-def _schema():
-  schema = features()
-  info = schema.get_serialized_info()
-  return schema, example_serializer.ExampleSerializer(info)
 
 
 def _find(directory) -> epath.Path:

@@ -12,6 +12,7 @@ table.left { width: auto; min-width: min(100%, 480px); }
 table.list td { text-align: left; white-space: normal; font-size: 13px;
   overflow-wrap: anywhere; vertical-align: top; }
 table td:nth-child(2) { width: auto; }
+main > details:not(:last-child) { margin-top: 18px; border: 0; padding: 0; }
 .sheet { display: grid; gap: 14px;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 236px), 1fr)); }
 .sheet figure { margin: 0; background: var(--card); overflow: hidden;
@@ -70,8 +71,8 @@ bar also hold what lies beyond the axis.</p>
 {% if not bad %}
 <p class="note">Every picture could be used.</p>
 {% else %}
-<p class="note">{{ "{:,}".format(bad) }} pictures could not be used; all are in
-quarantine.jsonl{% if listed|length < bad %}, the first
+<p class="note">{{ "{:,}".format(bad) }} of the pictures could not be used; all
+are in quarantine.jsonl{% if listed|length < bad %}, the first
 {{ listed|length }} here{% endif %}.</p>
 <div class="scroll"><table class="left">
 <thead><tr><th>reason</th><th>pictures</th></tr></thead>

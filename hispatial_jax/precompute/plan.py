@@ -176,10 +176,9 @@ def checksum(path) -> str:
   """
   path = epath.Path(path)
   if path.is_dir():
-    files = sorted(p for p in path.rglob("*") if p.is_file())
     whole = hashlib.sha256()
-    for file in files:
-      whole.update(f"{file.relative_to(path)} {checksum(file)}\n".encode())
+    for inside in sorted(path.iterdir(), key=lambda p: p.name):
+      whole.update(f"{inside.name} {checksum(inside)}\n".encode())
     return whole.hexdigest()
   if not path.exists():
     raise FileNotFoundError(f"no model at {path}")

@@ -111,9 +111,9 @@ def _lead(total: dict[str, Any], bad: int) -> str:
   if total["measured"]:
     parts.append(f", {total['measured']:,} of them with depth of their own")
   if bad:
-    parts.append(f"; {bad:,} pictures could not be used")
+    parts.append(f"; {bad:,} could not be used")
   if total["all_sky"]:
-    parts.append(f"; {total['all_sky']:,} show nothing but sky")
+    parts.append(f"; in {total['all_sky']:,} nothing is near enough to tell")
   return "".join(parts) + "."
 
 

@@ -154,10 +154,12 @@ def _look_after(made, store, seen, signals, show) -> None:
     # On a full disk the others find out themselves.
     with contextlib.suppress(OSError):
       if not store.stopped():
-        store.stop(type(error).__name__, str(error))
+        text = error.name if isinstance(error, Interrupted) else str(error)
+        store.stop(type(error).__name__, text)
     made.join(_GRACE_S)
     with contextlib.suppress(watch.TooManyBad, OSError):
       seen.last_look()
+    with contextlib.suppress(OSError):
       store.write_quarantine(seen.sidecars)
     if isinstance(error, Interrupted):
       error.add_shards(len(seen.sidecars), len(store.plan.jobs))

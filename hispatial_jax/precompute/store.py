@@ -23,7 +23,7 @@ from typing import Any
 
 from etils import epath
 
-from hispatial_jax.data import builder
+from hispatial_jax.data import shards
 from hispatial_jax.precompute import plan, tally, work
 
 _PARTIAL = ".partial-"
@@ -49,7 +49,7 @@ class Store:
     with guarded(self.out):
       self._check(overwrite)
       self._notes.mkdir(parents=True, exist_ok=True)
-      builder.folder(self.out).mkdir(parents=True, exist_ok=True)
+      shards.folder(self.out).mkdir(parents=True, exist_ok=True)
       for left in self._leftovers():
         left.unlink(missing_ok=True)
       self._write_text(epath.Path(self.out) / "plan.json", self.plan.dumps())
@@ -147,7 +147,7 @@ class Store:
           size + found["bytes"],
         )
       facts = {"fingerprint": self.plan.fingerprint, **self.plan.facts}
-      builder.write_metadata(self.out, splits, facts)
+      shards.write_metadata(self.out, splits, facts)
 
   def write_quarantine(self, sidecars: dict[str, dict[str, Any]]) -> None:
     """OUT/quarantine.jsonl: split, id, reason, message of each bad picture."""
@@ -162,10 +162,10 @@ class Store:
 
   @property
   def _info(self) -> epath.Path:
-    return builder.folder(self.out) / "dataset_info.json"
+    return shards.folder(self.out) / "dataset_info.json"
 
   def _file(self, job: plan.Job) -> epath.Path:
-    return builder.shard_path(self.out, job.split, job.number, job.count)
+    return shards.path_of(self.out, job.split, job.number, job.count)
 
   def _check(self, overwrite: bool) -> None:
     path = epath.Path(self.out) / "plan.json"
@@ -183,12 +183,12 @@ class Store:
         " --overwrite to make these in their place"
       )
     path.unlink(missing_ok=True)
-    for folder in (builder.folder(self.out), self._notes):
+    for folder in (shards.folder(self.out), self._notes):
       if folder.exists():
         folder.rmtree()
 
   def _leftovers(self) -> list[epath.Path]:
-    found = list(builder.folder(self.out).glob(f"*{_PARTIAL}*"))
+    found = list(shards.folder(self.out).glob(f"*{_PARTIAL}*"))
     for path in self._notes.iterdir():
       if path.suffix == ".doing" or _PARTIAL in path.name:
         found.append(path)
@@ -199,12 +199,12 @@ class Store:
     if "://" in self.out:
       with tempfile.TemporaryDirectory() as folder:
         local = epath.Path(folder) / file.name
-        size = builder.write_shard(local, columns)
+        size = shards.write(local, columns)
         local.copy(file, overwrite=True)
         return size, local.stat().length
     partial = _beside(file)
     try:
-      size = builder.write_shard(partial, columns)
+      size = shards.write(partial, columns)
       _sync(partial)
       length = partial.stat().length
       partial.replace(file)
