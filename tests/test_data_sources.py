@@ -84,7 +84,7 @@ def test_folders_read_depth_in_three_ways(folder):
   ("change", "message"),
   [
     ({"image": "none.jpg"}, r"'x'.*no file .*none.jpg"),
-    ({"image": "a.npy"}, "'x'.*neither JPEG nor PNG"),
+    ({"image": "a.npy"}, "'x'.*expected JPEG, PNG"),
     ({"depth": "mm.png"}, "needs depth_scale"),
     ({"depth": "a.jpg", "depth_scale": 1}, "no uint16 PNG"),
     ({"intrinsics": None}, "without intrinsics"),

@@ -17,11 +17,13 @@ _MAY_IMPORT = {
   "toyworld": {"core"},
   "benchmarks": {"core"},
   "weights": {"core", "models"},
+  "moge": {"core", "weights"},
   "pp": {"core", "qa"},
   "qa": {"core"},
   "data": {"pp", "qa", "core", "toyworld"},
   "evaluators": {"benchmarks", "data", "models", "core"},
-  "predict": {"models", "weights", "pp", "core", "data"},
+  "predict": {"models", "weights", "pp", "core", "data", "moge"},
+  "precompute": {"moge", "data", "pp", "report", "core"},
   "report": {
     "benchmarks",
     "core",
@@ -42,7 +44,7 @@ _MAY_IMPORT = {
     "start",
     "weights",
   },
-  "cli": {"core", "predict", "data", "pp"},
+  "cli": {"core", "predict", "data", "pp", "moge", "report"},
 }
 _TENSORFLOW_DATA = {"data/builder.py", "data/sources.py"}
 

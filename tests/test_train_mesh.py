@@ -13,7 +13,7 @@ import pytest
 from hispatial_jax.core import metrics, rundir, tokenizer
 
 _ROOT = pathlib.Path(__file__).parent.parent
-# Calls of models.sharding.shard_batch on the way through the model: image,
+# Calls of core.mesh.constrain on the way through the model: image,
 # points, and the input of either transformer.
 _IN_MODEL = 4
 

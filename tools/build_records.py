@@ -2,6 +2,11 @@
 
   python tools/build_records.py toyworld --out data/toy --train 2000 --val 200
   python tools/build_records.py jsonl my/pictures.jsonl --out data/mine
+  python tools/build_records.py scannet scans/ --out data/scannet --stride 20
+  python tools/build_records.py tum rgbd_dataset_freiburg1_xyz --out data/tum
+  python tools/build_records.py images photos/ --out data/photos
+
+Pictures of `images` (a folder, tar shards, a TFDS set) get no depth here.
 
 The dataset appears in OUT/records/1.0.0 once it is whole. The same command
 again finds it there and does nothing; other settings need --overwrite.
@@ -49,7 +54,7 @@ def _parse(argv):
   )
   own = kinds.add_parser("jsonl", help="your own pictures")
   own.add_argument("file", help="one JSON object a line: data/sources.py says")
-  for kind in (toy, own):
+  for kind in (toy, own, *_picture_kinds(kinds)):
     kind.add_argument("--out", required=True, help="folder of the dataset")
     kind.add_argument(
       "--workers",
@@ -66,6 +71,27 @@ def _parse(argv):
   return parser.parse_args(argv)
 
 
+def _picture_kinds(kinds):
+  """The parsers of `images`, `scannet` and `tum`."""
+  images = kinds.add_parser("images", help="pictures without depth")
+  images.add_argument("path", help="folder, tars or their pattern, TFDS set")
+  images.add_argument(
+    "--val", type=float, default=0.0, help="share of split val (0)"
+  )
+  measured = [
+    kinds.add_parser(name, help=f"measured depth in the layout of {layout}")
+    for name, layout in (("scannet", "ScanNet"), ("tum", "TUM RGB-D"))
+  ]
+  for kind in measured:
+    kind.add_argument("path", help="a scene or sequence, or a folder of them")
+    kind.add_argument("--size", type=int, default=0, help="longest side (all)")
+    kind.add_argument("--stride", type=int, default=1, help="every Nth (1)")
+  measured[1].add_argument(
+    "--intrinsics", help="K.json of the camera, as `hispatial ask` takes it"
+  )
+  return [images, *measured]
+
+
 def _source(args):
   from hispatial_jax.data import sources
 
@@ -77,7 +103,28 @@ def _source(args):
       seed=args.seed,
       kind=args.scene,
     )
-  return sources.Folders(args.file)
+  if args.kind == "jsonl":
+    return sources.Folders(args.file)
+  return _pictures(args)
+
+
+def _pictures(args):
+  """The source of `images`, `scannet` and `tum`; says what it left out."""
+  from hispatial_jax.data import pictures, scannet, tum
+  from hispatial_jax.pp import given
+
+  if args.kind == "scannet":
+    return scannet.ScanNet(args.path, args.size, args.stride)
+  if args.kind == "tum":
+    camera = None
+    if args.intrinsics:
+      said = given.read_json(args.intrinsics)
+      camera = given.intrinsics(said, args.intrinsics).ravel().tolist()
+    return tum.Tum(args.path, args.size, args.stride, camera)
+  source = pictures.open_source(args.path, val=args.val)
+  for reason, what in getattr(source, "problems", []):
+    print(f"left out ({reason}): {what}", file=sys.stderr)
+  return source
 
 
 def _build(args, source) -> None:

@@ -5,10 +5,15 @@ SRC and DST are any of
   FOLDER          orbax as training writes it; PaliGemma-2 of Hugging Face;
                   HiSpatial's weights.pt + config.json
   FILE.pt, FILE.safetensors   the weights alone (config.json read beside SRC)
+or, all three, MoGe-2 (a FOLDER with one of these does, too)
+  FILE.pt           as released, model_config inside
+  FILE.safetensors  the same tensors, model_config in the metadata or beside
+  FILE.npz          our names, model_config as a text entry
 Formats are told from the files; a DST that could be several needs --to.
 
   python tools/convert_weights.py paligemma2-3b-pt-448.b16.npz out/ \
       --to huggingface --verify
+  python tools/convert_weights.py moge-2-vitl-normal/model.pt moge.npz --verify
 prints the formats, the number of parameters and, with --verify, the largest
 difference between SRC and what reading DST gives back.
 """
@@ -23,6 +28,7 @@ import time
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 from hispatial_jax.models import sizes
+from hispatial_jax.moge import checkpoint
 from hispatial_jax.weights import export, lazy, source
 
 
@@ -42,14 +48,16 @@ def _parser():
   )
   parser.add_argument("src", help="checkpoint to read")
   parser.add_argument("dst", help="file or folder to write; must not exist")
-  parser.add_argument("--to", choices=source.FORMATS, help="format of DST")
+  formats = [*source.FORMATS, *checkpoint.FORMATS]
+  parser.add_argument("--to", choices=formats, help="format of DST")
   parser.add_argument(
     "--dtype", choices=list(lazy.DTYPES), help="of DST; default is SRC's"
   )
   parser.add_argument(
     "--config-from",
     metavar="CONFIG",
-    help="config.json, or a name such as 3b_448, where SRC has none",
+    help="config.json, or a name such as 3b_448 or moge-2-vitl, where SRC has "
+    "none",
   )
   parser.add_argument(
     "--verify", action="store_true", help="read DST back and compare with SRC"
@@ -59,9 +67,11 @@ def _parser():
 
 def _convert(args) -> int:
   started = time.time()
-  kind = export.format_of(args.dst, args.to)
-  found = source.open(args.src, _config(args.config_from))
-  export.save(args.dst, found, kind, dtype=args.dtype)
+  is_moge = checkpoint.detect(args.src) is not None
+  reader, writer = (checkpoint, checkpoint) if is_moge else (source, export)
+  kind = writer.format_of(args.dst, args.to)
+  found = reader.open(args.src, _config(args.config_from, reader))
+  writer.save(args.dst, found, kind, dtype=args.dtype)
   count = sum(math.prod(x.shape) for x in found.params.values())
   print(
     f"{args.src} ({found.format}) -> {args.dst} ({kind}): {count:,} parameters "
@@ -69,7 +79,7 @@ def _convert(args) -> int:
   )
   if not args.verify:
     return 0
-  again = source.open(args.dst, found.config)
+  again = reader.open(args.dst, None if is_moge else found.config)
   gap, name = export.difference(found, again)
   print(
     f"largest difference of the round trip: {gap:g}" + (name and f" ({name})")
@@ -78,12 +88,13 @@ def _convert(args) -> int:
   return 0 if gap == 0 or args.dtype else 1
 
 
-def _config(name):
+def _config(name, reader):
   if name is None:
     return None
-  if not pathlib.Path(name).exists() and name in sizes.names():
+  named = name in sizes.names() and not pathlib.Path(name).exists()
+  if named and reader is source:
     return sizes.config(name)
-  return source.read_config(name)
+  return reader.read_config(name)
 
 
 if __name__ == "__main__":

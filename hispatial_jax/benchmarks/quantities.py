@@ -69,6 +69,7 @@ class Parse:
 
   @property
   def parsed(self) -> bool:
+    """Whether there is a value."""
     return self.value is not None
 
 

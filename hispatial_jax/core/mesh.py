@@ -62,18 +62,24 @@ def use(grid: Mesh) -> Iterator[Mesh]:
     yield grid
 
 
-def constrain(x, spec: PartitionSpec = BATCH):
-  """with_sharding_constraint on every leaf, and nothing when no mesh is set.
+def constrain(x):
+  """Asks the compiler to split axis 0 of every leaf over the batch axes.
+
+  Without this it may follow the sharded parameters and replicate the batch.
+  It does nothing when no mesh is set, or to a leaf that does not divide, as the
+  single example of `Model.init`.
 
   Args:
-    x: pytree of arrays.
-    spec: layout of the leading axes of each leaf.
+    x: pytree of arrays [B, ...].
   """
-  if jax.sharding.get_abstract_mesh().empty:
-    return x
+  grid = jax.sharding.get_abstract_mesh()
+  axes = tuple(name for name in AXES if name in grid.axis_names)
+  size = math.prod(grid.shape[name] for name in axes)
 
   def put(leaf):
-    return jax.lax.with_sharding_constraint(leaf, spec)
+    if not axes or leaf.shape[0] % size:
+      return leaf
+    return jax.lax.with_sharding_constraint(leaf, PartitionSpec(axes))
 
   return jax.tree.map(put, x)
 

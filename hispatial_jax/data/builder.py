@@ -126,7 +126,8 @@ def build(
   place = _place(directory)
   if (place / _INFO).exists() and not overwrite:
     raise FileExistsError(f"{place} already holds a dataset")
-  _remove_leftovers(place)
+  for left in place.parent.glob("incomplete.*"):  # by a build that was killed
+    left.rmtree(missing_ok=True)
   builder = Records(
     source=source,
     workers=workers,
@@ -145,7 +146,7 @@ def build(
         ),
       )
     except Exception as error:
-      raise _explained(error, directory) from error
+      raise maker.explained(error, directory) from error
   return {
     name: {
       "records": builder.info.splits[name].num_examples,
@@ -164,16 +165,36 @@ def description(directory: str) -> dict | None:
   return dict(tfds.builder_from_directory(str(place)).info.metadata or {})
 
 
-def open_split(directory: str, split: str):
+def outline(directory: str) -> tuple[dict[str, int], set[str]]:
+  """Split -> number of records, and the names of the columns, of any set.
+
+  Raises:
+    FileNotFoundError: no dataset there.
+    ValueError: it is not stored as ArrayRecord.
+  """
+  info = tfds.builder_from_directory(str(_find(directory))).info
+  form = info.file_format.file_suffix
+  if form != "array_record":
+    raise ValueError(
+      f"{directory} is stored as {form}: only array_record can be read at"
+      " random; tfds convert_format makes it"
+    )
+  return {k: v.num_examples for k, v in info.splits.items()}, set(info.features)
+
+
+def open_split(
+  directory: str, split: str, columns: tuple[str, ...] | None = None
+):
   """The records of a split: len() and [index] -> stored columns.
 
   Args:
     directory: where `build` wrote, or any TFDS dataset of these columns.
     split: "train", "val", also "train[:100]" and such.
+    columns: read only these; None: those of records.py, which all are needed.
 
   Raises:
     FileNotFoundError: no dataset there.
-    ValueError: no such split, or other columns than those of records.py.
+    ValueError: no such split, or columns are missing.
   """
   place = _find(directory)
   builder = tfds.builder_from_directory(str(place))
@@ -183,13 +204,38 @@ def open_split(directory: str, split: str):
       f"{place} has no split {name!r}"
       + spec.did_you_mean(name, list(builder.info.splits))
     )
-  missing = {c.key for c in records.TABLE} - set(builder.info.features)
+  wanted = columns or tuple(column.key for column in records.TABLE)
+  missing = set(wanted) - set(builder.info.features)
   if missing:
     raise ValueError(f"{place} lacks the columns {', '.join(sorted(missing))}")
-  skip = tfds.decode.SkipDecoding
-  return builder.as_data_source(
-    split, decoders={"image": skip(), "depth": skip()}
-  )
+  return _Rows(builder, split, wanted)
+
+
+class _Rows:
+  """Some columns of a split; pictures stay encoded."""
+
+  def __init__(self, builder, split: str, columns: tuple[str, ...]):
+    raw = tfds.core.decode.DeserializeMethod.RAW_BYTES
+    self._raw = builder.as_data_source(split, deserialize_method=raw)
+    self._features = tfds.features.FeaturesDict(
+      {key: builder.info.features[key] for key in columns}
+    )
+    self._decoders = {
+      key: tfds.decode.SkipDecoding()
+      for key in columns
+      if isinstance(builder.info.features[key], tfds.features.Image)
+    } or None
+
+  def __len__(self) -> int:
+    return len(self._raw)
+
+  def __iter__(self):
+    return (self[index] for index in range(len(self)))
+
+  def __getitem__(self, index):
+    return self._features.deserialize_example_np(
+      self._raw[index], decoders=self._decoders
+    )
 
 
 def _place(directory) -> epath.Path:
@@ -198,8 +244,8 @@ def _place(directory) -> epath.Path:
 
 def _find(directory) -> epath.Path:
   root = epath.Path(directory)
-  for pattern in (_INFO, f"records/*/{_INFO}", f"*/*/{_INFO}"):
-    found = sorted(root.glob(pattern)) if root.exists() else []
+  for above in ("", "records/*/", "*/", "*/*/"):
+    found = sorted(root.glob(above + _INFO)) if root.exists() else []
     if found:
       return found[-1].parent
   raise FileNotFoundError(
@@ -212,22 +258,3 @@ def _direct_options():
   from apache_beam.options import pipeline_options
 
   return pipeline_options.PipelineOptions(["--runner=FnApiRunner"])
-
-
-def _remove_leftovers(place: epath.Path) -> None:
-  """What a killed build left: TFDS writes into incomplete.* beside."""
-  for left in place.parent.glob("incomplete.*"):
-    left.rmtree(missing_ok=True)
-
-
-def _explained(error: Exception, directory) -> Exception:
-  """The cause, in one line, of what Beam wrapped and wrapped again."""
-  chain, seen = error, error
-  while chain is not None:
-    seen = chain
-    if isinstance(chain, records.BadRecord):
-      return chain
-    if "No space left" in str(chain):
-      return OSError(f"no space left in {directory}; nothing was kept there")
-    chain = chain.__cause__ or chain.__context__
-  return seen

@@ -101,3 +101,16 @@ def check_space(source, directory, workers: int) -> None:
       f"no space left: {total} records need about {need / 1e6:.0f} MB in"
       f" {place}, {free / 1e6:.0f} MB are free"
     )
+
+
+def explained(error: Exception, directory) -> Exception:
+  """The cause, in one line, of what Beam wrapped and wrapped again."""
+  chain, seen = error, error
+  while chain is not None:
+    seen = chain
+    if isinstance(chain, records.BadRecord):
+      return chain
+    if "No space left" in str(chain):
+      return OSError(f"no space left in {directory}; nothing was kept there")
+    chain = chain.__cause__ or chain.__context__
+  return seen

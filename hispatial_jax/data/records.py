@@ -152,11 +152,15 @@ def _depth(depth_m, image) -> np.ndarray:
   return depth_m
 
 
+def assumed_intrinsics() -> np.ndarray:
+  """f32[3,3] that is stored where neither depth nor a camera is known."""
+  return geometry.intrinsics_from_fov(_ASSUMED_FOV, _ASSUMED_FOV)
+
+
 def _intrinsics(record) -> np.ndarray:
   matrix = record.get("intrinsics")
   if matrix is None and record.get("depth_m") is None:
-    focal = 0.5 / math.tan(_ASSUMED_FOV / 2)
-    matrix = [[focal, 0, 0.5], [0, focal, 0.5], [0, 0, 1]]
+    matrix = assumed_intrinsics()
   elif matrix is None:
     raise ValueError("depth without intrinsics: give a normalised 3x3 matrix")
   matrix = np.asarray(matrix, np.float32)

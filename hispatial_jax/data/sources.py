@@ -4,14 +4,17 @@
   make(id) -> record (see data/records.py); pure: the same id, the same record.
   describe() -> JSON-able dict of all that the records depend on.
 
-It must pickle small: Beam sends it to the workers, which make the records.
+It must pickle small: Beam sends it to the workers, which make the records. It
+may have `problems`, (reason, one line) of each thing that gave no id at all.
+`pictures.open_source` tells from a path which source it means.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,6 +111,9 @@ class Folders:
     if wrong:
       raise ValueError(f"{path}: " + "; ".join(wrong[:20]))
 
+  def __reduce__(self):  # small: a worker reads the file once
+    return _kept, (str(self._path), self._path.stat().st_mtime_ns)
+
   def _add(self, line: bytes, offset: int) -> str:
     try:
       item = json.loads(line)
@@ -135,6 +141,8 @@ class Folders:
     with self._path.open("rb") as lines:
       lines.seek(self._offsets[name])
       item = json.loads(lines.readline())
+    if "image" not in item:
+      raise codec.BadInput("image", f"record {name!r} names no image")
     return {
       "id": name,
       "source": item.get("source", self._path.stem),
@@ -161,6 +169,54 @@ class Folders:
     if "depth_scale" not in item:
       raise ValueError(f"{path.name} needs depth_scale, or near and far")
     return codes.astype(np.float32) * np.float32(item["depth_scale"])
+
+
+@functools.lru_cache(maxsize=4)
+def _kept(path: str, changed: int) -> Folders:
+  del changed  # in the key
+  return Folders(path)
+
+
+def settings(source) -> dict[str, Any]:
+  """The state to pickle of a source that is a dataclass: nothing cached."""
+  return {f.name: getattr(source, f.name) for f in dataclasses.fields(source)}
+
+
+def bare(name: str, source: str, image: bytes) -> dict[str, Any]:
+  """The record of a picture of which nothing else is known."""
+  return {
+    "id": name,
+    "source": source,
+    "image": image,
+    "depth_m": None,
+    "intrinsics": None,
+    "qa": [],
+    "objects": {},
+  }
+
+
+def divide(ids: Iterable[str], val: float) -> dict[str, list[str]]:
+  """Split -> ids; those of "val", about a share `val`, are told by their name.
+
+  So that a picture stays in its split when others come or go.
+
+  Raises:
+    ValueError: val is no share.
+  """
+  if not 0 <= val < 1:
+    raise ValueError(f"val {val} is not a share: 0 <= val < 1")
+  found: dict[str, list[str]] = {"train": [], "val": []}
+  for name in ids:
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+    share = int.from_bytes(digest[:8], "big") / 2**64
+    found["val" if share < val else "train"].append(name)
+  return {split: part for split, part in found.items() if part}
+
+
+def digest(what: str, sizes: list[tuple[str, int]]) -> dict[str, Any]:
+  """For describe(): how many files there are, and a hash of names and sizes."""
+  text = json.dumps(sizes).encode()
+  return {what: len(sizes), "sha256": hashlib.sha256(text).hexdigest()}
 
 
 def make_encoded(source, name: str) -> tuple[str, dict[str, Any] | None, str]:

@@ -63,9 +63,7 @@ def prompts(arrays: dict, length: int | None = None) -> dict:
     arrays: training batch: text, mask_ar, mask_input, mask_loss i32[B,T].
     length: cut or pad to so many positions; None keeps T.
   """
-  keep = (arrays["mask_ar"] == 0) & (arrays["mask_input"] == 1)
-  if "mask_loss" in arrays:
-    keep &= arrays["mask_loss"] == 0
+  keep = _is_prompt(arrays)
   used = keep.sum(1, keepdims=True)
   left = np.arange(keep.shape[1])[None] < used
   if (keep != left).any():
@@ -86,12 +84,20 @@ def prompts(arrays: dict, length: int | None = None) -> dict:
   return out
 
 
+def _is_prompt(arrays: dict) -> np.ndarray:
+  """bool[B,T]: the question's tokens."""
+  keep = (arrays["mask_ar"] == 0) & (arrays["mask_input"] == 1)
+  if "mask_loss" in arrays:
+    keep &= arrays["mask_loss"] == 0
+  return keep
+
+
 def bucket(arrays: dict, step: int = 16) -> int:
   """Longest prompt of all hosts' batches, rounded up to a multiple of step.
 
   Few lengths mean few compilations; short prompts cost less than padding.
   """
-  longest = int(prompts(arrays)["mask_input"].sum(1).max())
+  longest = int(_is_prompt(arrays).sum(1).max())
   if jax.process_count() > 1:
     longest = int(multihost_utils.process_allgather(np.int32(longest)).max())
   return -(-longest // step) * step

@@ -10,7 +10,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hispatial_jax.models import attention, sharding
+from hispatial_jax.core import mesh
+from hispatial_jax.models import attention
 from hispatial_jax.models import remat as remat_lib
 
 _FIELDS = ("width", "depth", "mlp_dim", "num_heads", "num_kv_heads", "head_dim")
@@ -121,7 +122,7 @@ class Block(nn.Module):
 
   @nn.compact
   def __call__(self, x, positions, mask, cache):
-    x = sharding.shard_batch(x)
+    x = mesh.constrain(x)
     self.sow("intermediates", "x", x)
     y = RMSNorm(name="pre_attention_norm")(x)
     y, cache = Attention(**self.attention, name="attn")(
@@ -147,10 +148,12 @@ class Embedder(nn.Module):
     )
 
   def encode(self, tokens):
+    """i32[B,T] -> f32[B,T,D], times the root of D."""
     rows = self.input_embedding[tokens].astype(jnp.float32)
     return rows * jnp.sqrt(jnp.float32(self.width))
 
   def decode(self, x):
+    """[...,D] -> f32[...,V], before the softcap."""
     table = self.input_embedding.astype(x.dtype)
     return jnp.einsum(
       "...D,VD->...V", x, table, preferred_element_type=jnp.float32

@@ -24,12 +24,12 @@ import flax
 import flax.linen as nn
 import jax.numpy as jnp
 
+from hispatial_jax.core import mesh
 from hispatial_jax.models import (
   attention,
   gemma2,
   masks,
   pointmap,
-  sharding,
   siglip,
 )
 
@@ -98,11 +98,9 @@ class Model(nn.Module):
   def embed_image(self, image, points):
     """(image tokens [B,P,D], dict of the towers' outputs)."""
     out = {}
-    tokens, out["img/encoded"] = self._img(sharding.shard_batch(image))
+    tokens, out["img/encoded"] = self._img(mesh.constrain(image))
     if self.pointmap is not None and points is not None:
-      new, out["pointmap/encoded"] = self._pointmap(
-        sharding.shard_batch(points)
-      )
+      new, out["pointmap/encoded"] = self._pointmap(mesh.constrain(points))
       tokens += new
     out["image_tokens"] = tokens
     return tokens, out

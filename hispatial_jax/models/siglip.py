@@ -10,8 +10,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hispatial_jax.core import mesh
 from hispatial_jax.models import remat as remat_lib
-from hispatial_jax.models import sharding
 
 VARIANTS = {
   "so400m/14": {
@@ -138,7 +138,7 @@ class Block(nn.Module):
 
   @nn.compact
   def __call__(self, x, _):
-    x = sharding.shard_batch(x)
+    x = mesh.constrain(x)
     y = LayerNorm(name="LayerNorm_0")(x)
     x += Attention(self.num_heads, name="MultiHeadDotProductAttention_0")(y)
     y = LayerNorm(name="LayerNorm_1")(x)

@@ -6,18 +6,23 @@ far (sky), else t = (code - 1) / 65533 and depth = near^(1-t) * far^t. Between
 Source: golden/hispatial_data/FORMAT.md, "Log depth".
 """
 
-import re
-
 import cv2
 import numpy as np
 
+from hispatial_jax.pp import headers
+from hispatial_jax.pp import image as image_ops
+
 INFINITE = 65535
+# The most pixels that are ever decoded: 403 MB of RGB.
+MAX_PIXELS = 1 << 27
 _STEPS = 65533
-_JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
-_PNG_END = b"IEND\xaeB`\x82"
 _IMWRITE = int(cv2.IMWRITE_JPEG_QUALITY)
-# The next marker inside a scan: not a stuffed zero, a restart or a fill byte.
-_NEXT_MARKER = re.compile(rb"\xff(?![\x00\xd0-\xd7\xff])", re.DOTALL)
+_REDUCED = {
+  1: cv2.IMREAD_COLOR,
+  2: cv2.IMREAD_REDUCED_COLOR_2,
+  4: cv2.IMREAD_REDUCED_COLOR_4,
+  8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 
 
 class BadInput(ValueError):
@@ -73,12 +78,13 @@ def decode_depth(codes: np.ndarray, near: float, far: float) -> np.ndarray:
 
 
 def check_sizes(depth_size: tuple[int, int], image_size: tuple[int, int]):
-  """Raises ValueError unless the aspect ratios agree within one pixel."""
+  """Raises BadInput unless the aspect ratios agree within one pixel."""
   (h, w), (height, width) = depth_size, image_size
   if abs(h - height * w / width) > 1 and abs(w - width * h / height) > 1:
-    raise ValueError(
+    raise BadInput(
+      "depth_size",
       f"depth of another size: {w}x{h} against an image of {width}x{height};"
-      " another resolution is fine, another aspect ratio is not"
+      " another resolution is fine, another aspect ratio is not",
     )
 
 
@@ -100,54 +106,122 @@ def check_image(image) -> np.ndarray:
   return image
 
 
-def read_image(data: bytes) -> np.ndarray:
-  """JPEG or PNG bytes -> u8[H,W,3] RGB, upright where EXIF says how.
+def read_image(data: bytes, max_side: int | None = None) -> np.ndarray:
+  """The bytes of a picture file -> u8[H,W,3] RGB, upright where EXIF says how.
+
+  Of an animation the first frame; transparent pixels on white, 16 bits scaled
+  to 8, CMYK and YCCK converted as OpenCV does (no colour profiles).
+
+  Args:
+    data: JPEG, PNG, WebP, GIF, BMP or TIFF.
+    max_side: reduce the longer side to this many pixels, by area averaging. A
+      sequential JPEG far above it is decoded at 1/2, 1/4 or 1/8, so that the
+      memory does not grow with the file's own size.
 
   Raises:
-    BadInput: "truncated" or "image". OpenCV would fill up with grey.
+    BadInput: "image", "truncated" (OpenCV would fill up with grey) or
+      "too_large", more than MAX_PIXELS to decode.
   """
-  if data[:2] == _JPEG:
-    whole = data[-2:] == b"\xff\xd9" or jpeg_end(data)
-  elif data[:8] == _PNG:
-    whole = _PNG_END in data[-64:]
-  else:
-    raise BadInput("image", f"neither JPEG nor PNG: starts {data[:8]!r}")
-  if not whole:
-    raise BadInput("truncated", f"truncated picture of {len(data)} bytes")
-  picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-  if picture is None:
-    raise BadInput("image", f"picture of {len(data)} bytes does not decode")
-  return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+  header = _header(data)
+  height, width = header.height, header.width
+  shrink = 1
+  if max_side and header.scales:
+    # Twice max_side is left, so that area averaging does the last half.
+    fits = [d for d in (2, 4, 8) if max(height, width) >= 2 * d * max_side]
+    shrink = max(fits, default=1)
+  _check_budget(header, shrink)
+  # Only PNG, WebP and GIF say alpha, and unchanged is how OpenCV gives it.
+  flags = cv2.IMREAD_UNCHANGED if header.alpha else _REDUCED[shrink]
+  found = _imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+  if found is None:
+    raise BadInput(
+      "image",
+      f"{header.kind} picture of {len(data)} bytes does not decode: truncated,"
+      " damaged or of a rare form",
+    )
+  small = image_ops.reduce(to_rgb(found), max_side, (height, width))
+  rgb = cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
+  return image_ops.turn(rgb, header.orientation)
 
 
-def jpeg_end(data: bytes) -> int:
-  """Length of the JPEG at the start of `data`; 0 if its end is missing.
+def _header(data: bytes) -> headers.Header:
+  """The header of a file that can be decoded, as far as it tells."""
+  header = headers.read(data)
+  if header is None:
+    raise BadInput(
+      "image",
+      f"no picture in {len(data)} bytes: expected {headers.KINDS}, got"
+      f" {data[:8]!r}",
+    )
+  if not header.whole:
+    raise BadInput(
+      "truncated", f"truncated picture of {len(data)} bytes ({header.kind})"
+    )
+  if not header.height or not header.width:
+    raise BadInput("image", f"{header.kind} picture without pixels")
+  return header
 
-  Walks the segments, so that a thumbnail's end does not count for the whole.
+
+def _check_budget(header: headers.Header, shrink: int = 1) -> None:
+  if header.height * header.width > MAX_PIXELS * shrink**2:
+    hint = "; a max_side would do" if header.scales and shrink == 1 else ""
+    raise BadInput(
+      "too_large",
+      f"{header.kind} picture of {header.width}x{header.height} pixels: at"
+      f" most {MAX_PIXELS / 1e6:.0f} million are decoded{hint}",
+    )
+
+
+def _imdecode(data: bytes, flags: int) -> np.ndarray | None:
+  """What OpenCV decodes, or None; its own complaints are not printed."""
+  log = cv2.utils.logging
+  level = log.getLogLevel()
+  log.setLogLevel(log.LOG_LEVEL_SILENT)
+  try:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+  except cv2.error:  # among others, for sizes beyond its own limits
+    return None
+  finally:
+    log.setLogLevel(level)
+
+
+def to_rgb(array: np.ndarray) -> np.ndarray:
+  """u8 or u16 [H,W], [H,W,1], [H,W,3] or [H,W,4] -> u8[H,W,3].
+
+  u16 is scaled down, grey repeated, alpha laid on white. The order of the
+  colours stays what it is.
+
+  Raises:
+    BadInput: another dtype or shape.
   """
-  at = 2
-  while at + 4 <= len(data):
-    if data[at] != 0xFF:
-      return 0
-    marker = data[at + 1]
-    if marker == 0xFF:
-      at += 1
-      continue
-    if marker == 0xD9:
-      return at + 2
-    at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    if marker == 0xDA:
-      found = _NEXT_MARKER.search(data, at)
-      if not found:
-        return 0
-      at = found.start()
-  return at + 2 if data[at : at + 2] == b"\xff\xd9" else 0
+  shape, dtype = array.shape, array.dtype
+  channels = 1 if array.ndim == 2 else shape[-1] if array.ndim == 3 else 0
+  if channels not in (1, 3, 4) or dtype not in (np.uint8, np.uint16):
+    raise BadInput(
+      "image", f"image must be uint8[H,W,3] RGB, got {dtype}{list(shape)}"
+    )
+  if array.size == 0:
+    raise BadInput("image", f"image is empty: {list(shape)}")
+  if channels == 3 and dtype == np.uint8:
+    return array
+  array = array.reshape(*shape[:2], channels)
+  out = np.empty((*shape[:2], 3), np.uint8)
+  band = max(1, (1 << 20) // shape[1])  # rows, so that u32 takes little room
+  for top in range(0, shape[0], band):
+    rows = array[top : top + band]
+    if dtype == np.uint16:
+      rows = (rows.astype(np.uint32) + 128) // 257
+    if channels == 4:
+      alpha = rows[..., 3:].astype(np.uint32)
+      rows = (rows[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
+    out[top : top + band] = rows
+  return out
 
 
 def write_jpeg(given, image: np.ndarray, quality: int) -> bytes:
   """JPEG bytes: those given, cut at their end, or the image encoded anew."""
-  if isinstance(given, bytes) and given[:2] == _JPEG:
-    return given[: jpeg_end(given)]
+  if isinstance(given, bytes) and given[:2] == b"\xff\xd8":
+    return given[: headers.jpeg_end(given)]
   bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
   _, data = cv2.imencode(".jpg", bgr, [_IMWRITE, quality])
   return data.tobytes()
@@ -162,11 +236,15 @@ def read_png(data: bytes) -> np.ndarray:
   """PNG bytes -> u16[H,W].
 
   Raises:
-    BadInput: "truncated" or "depth".
+    BadInput: "truncated", "too_large" or "depth".
   """
-  if data[:8] == _PNG and _PNG_END not in data[-64:]:
+  header = headers.read(data)
+  if header is None or header.kind != "png":
+    raise BadInput("depth", f"no uint16 PNG in {len(data)} bytes of depth")
+  if not header.whole:
     raise BadInput("truncated", f"truncated depth of {len(data)} bytes")
-  codes = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+  _check_budget(header)
+  codes = _imdecode(data, cv2.IMREAD_UNCHANGED)
   if codes is None or codes.dtype != np.uint16 or codes.ndim != 2:
     raise BadInput("depth", f"no uint16 PNG in {len(data)} bytes of depth")
   return codes

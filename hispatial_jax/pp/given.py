@@ -7,71 +7,42 @@ import json
 import os
 import pathlib
 
-import cv2
 import numpy as np
 from etils import epath
 
 from hispatial_jax.core import geometry
 from hispatial_jax.pp import codec
+from hispatial_jax.pp import image as image_ops
 
 
-def read_image(given) -> np.ndarray:
+def read_image(given, max_side: int | None = None) -> np.ndarray:
   """A picture -> u8[H,W,3] RGB, upright where EXIF says how.
 
   Args:
     given: path of a picture file, its bytes, or an array u8[H,W,3] RGB,
       [H,W] grey or [H,W,4] with alpha; u16 is scaled down. Transparent pixels
       are laid on white, as viewers show them.
+    max_side: reduce the longer side to this many pixels by area averaging, with
+      memory that does not grow with a large JPEG; see codec.read_image.
 
   Raises:
     FileNotFoundError: no such file.
-    ValueError: truncated, no picture, or an array of another form.
+    codec.BadInput: a ValueError of one line: truncated, too large, no picture,
+      or an array of another form.
   """
   if given is None:
-    raise ValueError("the image is missing")
+    raise codec.BadInput("image", "the image is missing")
   if isinstance(given, str | os.PathLike):
     path = epath.Path(given)
     if not path.is_file():
       raise FileNotFoundError(f"no image file {path}")
     try:
-      return read_image(path.read_bytes())
-    except ValueError as error:
-      raise ValueError(f"{path}: {error}") from error
-  if not isinstance(given, bytes):
-    return _rgb(np.asarray(given))
-  raw = np.frombuffer(given, np.uint8)
-  if given[:2] == b"\xff\xd8" or given[:4] == b"\x89PNG":
-    rgb = codec.read_image(given)  # refuses truncated ones
-  else:
-    found = cv2.imdecode(raw, cv2.IMREAD_COLOR) if len(raw) else None
-    if found is None:
-      raise ValueError(f"no picture in {len(given)} bytes: {given[:8]!r}")
-    rgb = cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
-  if given[:4] == b"\x89PNG":
-    whole = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED)
-    if whole.ndim == 3 and whole.shape[2] == 4:
-      order = np.concatenate([whole[..., 2::-1], whole[..., 3:]], axis=-1)
-      rgb = _rgb(order)
-  return rgb
-
-
-def _rgb(array: np.ndarray) -> np.ndarray:
-  shape, dtype = array.shape, array.dtype
-  channels = 1 if array.ndim == 2 else shape[-1] if array.ndim == 3 else 0
-  if channels not in (1, 3, 4) or dtype not in (np.uint8, np.uint16):
-    raise ValueError(
-      f"image must be uint8[H,W,3] RGB, got {dtype}{list(shape)}"
-    )
-  if array.size == 0:
-    raise ValueError(f"image is empty: {list(shape)}")
-  if dtype == np.uint16:
-    array = np.round(array / 257).astype(np.uint8)
-  array = array.reshape(*shape[:2], channels)
-  if channels == 4:
-    alpha = array[..., 3:].astype(np.float32) / 255
-    mixed = array[..., :3] * alpha + 255 * (1 - alpha)
-    return np.round(mixed).astype(np.uint8)
-  return np.repeat(array, 3, axis=2) if channels == 1 else array
+      return codec.read_image(path.read_bytes(), max_side)
+    except codec.BadInput as error:
+      raise codec.BadInput(error.reason, f"{path}: {error}") from error
+  if isinstance(given, bytes | bytearray | memoryview):
+    return codec.read_image(bytes(given), max_side)
+  return image_ops.reduce(codec.to_rgb(np.asarray(given)), max_side)
 
 
 def check_depth(depth_m, intrinsics, size: tuple[int, int]):

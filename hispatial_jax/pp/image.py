@@ -24,6 +24,42 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
   return cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
+def reduce(
+  image: np.ndarray,
+  max_side: int | None,
+  size: tuple[int, int] | None = None,
+) -> np.ndarray:
+  """Makes the longer side at most max_side, by area averaging.
+
+  Args:
+    image: u8[H,W,3].
+    max_side: pixels; None leaves the image as it is.
+    size: (height, width) that the aspect ratio is taken from; None: its own.
+
+  Returns:
+    u8[h,w,3]; the shorter side keeps at least one pixel.
+  """
+  height, width = size or image.shape[:2]
+  if max_side is None or max(height, width) <= max_side:
+    return image
+  if max_side < 1:
+    raise ValueError(f"max_side {max_side} is not a number of pixels")
+  scale = max_side / max(height, width)
+  width, height = (max(1, round(n * scale)) for n in (width, height))
+  return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def turn(image: np.ndarray, orientation: int) -> np.ndarray:
+  """Upright, from EXIF's orientation 1..8."""
+  if orientation >= 5:
+    image = image.swapaxes(0, 1)
+  if orientation in (2, 3, 6, 7):
+    image = image[:, ::-1]
+  if orientation in (3, 4, 7, 8):
+    image = image[::-1]
+  return np.ascontiguousarray(image)
+
+
 def normalise(image: np.ndarray) -> np.ndarray:
   """u8[...] -> f32[...] in [-1, 1]; floats are taken as they are."""
   if image.dtype == np.uint8:

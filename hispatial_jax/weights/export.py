@@ -5,18 +5,16 @@
 Formats are those of `source`; all are made by the rows that read them.
 """
 
-import contextlib
 import json
 import os
 import pathlib
-import shutil
-from collections.abc import Iterator
 
 import numpy as np
 import orbax.checkpoint as ocp
 
 from hispatial_jax.core import tree
 from hispatial_jax.weights import (
+  beside,
   configs,
   hispatial,
   lazy,
@@ -72,7 +70,7 @@ def save(
   kind = format_of(path, kind)
   params = lazy.cast(found.params, dtype)
   path = pathlib.Path(path)
-  with _beside(path) as partial:
+  with beside.writing(path) as partial:
     if kind == "npz":
       npz.write(partial, params)
     elif kind == "orbax":
@@ -136,24 +134,3 @@ def difference(a: source.Checkpoint, b: source.Checkpoint) -> tuple[float, str]:
     if not gap <= worst:
       worst, where = gap, name
   return worst, where
-
-
-@contextlib.contextmanager
-def _beside(path) -> Iterator[pathlib.Path]:
-  if path.exists():
-    raise FileExistsError(f"{path}: is there already; remove it first")
-  path.parent.mkdir(parents=True, exist_ok=True)
-  partial = path.parent / f".partial-{path.name}"
-  _remove(partial)
-  try:
-    yield partial
-    partial.rename(path)
-  finally:
-    _remove(partial)
-
-
-def _remove(path):
-  if path.is_dir():
-    shutil.rmtree(path)
-  else:
-    path.unlink(missing_ok=True)

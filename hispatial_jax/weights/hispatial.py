@@ -9,12 +9,8 @@ tests/golden/hispatial_model.
 """
 
 import os
-import pickle
 
-import ml_dtypes
-import numpy as np
-
-from hispatial_jax.weights import lazy, paligemma, rename
+from hispatial_jax.weights import lazy, paligemma, rename, torch_file
 
 _CONV = "depth_encoder.conv"
 
@@ -41,79 +37,11 @@ def read(path: str | os.PathLike) -> dict[str, lazy.Array]:
   Raises:
     ValueError: not a dict of tensors, or not readable.
   """
-  torch = _torch()
-  try:
-    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-  except pickle.UnpicklingError as error:
-    raise ValueError(
-      f"{path}: refused, it holds more than tensors ({_first_line(error)})"
-    ) from None
-  except (RuntimeError, EOFError, ValueError, KeyError) as error:
-    raise ValueError(
-      f"{path}: not a whole file of torch.save ({_first_line(error)})"
-    ) from None
-  if not isinstance(content, dict):
-    raise ValueError(
-      f"{path}: holds a {type(content).__name__}, expected a dict of tensors"
-    )
-  other = [k for k, x in content.items() if not isinstance(x, torch.Tensor)]
-  if other:
-    raise ValueError(f"{path}: these entries are no tensors: {other}")
-  return {str(name): _lazy(torch, name, x) for name, x in content.items()}
-
-
-def _lazy(torch, name, tensor) -> lazy.Array:
-  dtypes = {
-    torch.float32: np.float32,
-    torch.float16: np.float16,
-    torch.bfloat16: ml_dtypes.bfloat16,
-  }
-  if tensor.dtype not in dtypes:
-    raise ValueError(f"{name} is {tensor.dtype}, expected a float tensor")
-
-  def read(index):
-    part = tensor.detach()[index].contiguous()
-    if tensor.dtype != torch.bfloat16:
-      return part.numpy()
-    return part.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-
-  return lazy.Array(
-    tuple(tensor.shape),
-    np.dtype(dtypes[tensor.dtype]),
-    read,
-    lead=max(tensor.ndim - 1, 0),
-    rows=tensor.ndim > 0,
-  )
+  return torch_file.arrays(torch_file.load(path), str(path))
 
 
 def write(path: str | os.PathLike, theirs: lazy.Arrays) -> None:
-  """Writes a state dict as the reference's trainer does, `lm_head` included.
-
-  torch.save needs the whole state dict at once, so the peak of memory is the
-  size of the file.
-  """
-  torch = _torch()
-  state = {name: _tensor(torch, x) for name, x in theirs.items()}
+  """Writes a state dict as the reference's trainer does, `lm_head` included."""
+  state = torch_file.tensors(theirs)
   state[paligemma.LM_HEAD] = state[paligemma.EMBEDDING]
-  torch.save(state, path)
-
-
-def _tensor(torch, array):
-  x = np.array(array.read(()))
-  if x.dtype != ml_dtypes.bfloat16:
-    return torch.from_numpy(x)
-  return torch.from_numpy(x.view(np.int16)).view(torch.bfloat16)
-
-
-def _torch():
-  try:
-    import torch
-  except ImportError:
-    raise ImportError(
-      "a .pt file needs torch: pip install 'hispatial_jax[convert]'"
-    ) from None
-  return torch
-
-
-def _first_line(error) -> str:
-  return str(error).strip().split("\n")[0]
+  torch_file.save(path, state)

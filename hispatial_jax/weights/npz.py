@@ -8,6 +8,7 @@ import io
 import os
 import struct
 import zipfile
+from collections.abc import Mapping
 
 import ml_dtypes
 import numpy as np
@@ -110,8 +111,29 @@ def in_file(path, start: int, shape, dtype) -> lazy.Array:
   return lazy.Array(tuple(shape), dtype, read, lead=lead, rows=len(shape) > 0)
 
 
-def write(path: str | os.PathLike, arrays: lazy.Arrays) -> None:
-  """Writes `params/NAME` entries, one block in memory at a time."""
+def text(path: str | os.PathLike, name: str) -> str | None:
+  """A text that `write` put beside the parameters; None if there is none."""
+  with zipfile.ZipFile(path) as archive:
+    if f"{name}.npy" not in archive.namelist():
+      return None
+    found = _entry(path, archive, archive.getinfo(f"{name}.npy"))
+  if found.dtype.kind != "U" or found.shape:
+    raise ValueError(f"{path}: {name} is {found.dtype}, expected one text")
+  return str(found.read(()))
+
+
+def write(
+  path: str | os.PathLike,
+  arrays: lazy.Arrays,
+  texts: Mapping[str, str] | None = None,
+) -> None:
+  """Writes `params/NAME` entries, one block in memory at a time.
+
+  Args:
+    path: file to write.
+    arrays: {NAME: array}.
+    texts: {name: text} to keep beside them, each as an array of one text.
+  """
   with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
     for name in sorted(arrays):
       x = arrays[name]
@@ -120,6 +142,9 @@ def write(path: str | os.PathLike, arrays: lazy.Arrays) -> None:
         f.write(_npy_header(x))
         for block in x.blocks():
           f.write(np.ascontiguousarray(block).reshape(-1).view(np.uint8))
+    for name, content in (texts or {}).items():
+      with archive.open(f"{name}.npy", "w") as f:
+        np.lib.format.write_array(f, np.array(content), allow_pickle=False)
 
 
 def _npy_header(x) -> bytes:

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import struct
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -60,20 +61,32 @@ def _shards(folder) -> list[pathlib.Path]:
 
 
 def _read_file(path) -> dict[str, lazy.Array]:
+  header, start = _header(path)
+  header.pop("__metadata__", None)
+  size = path.stat().st_size
+  return {
+    name: _tensor(path, name, entry, start, size)
+    for name, entry in header.items()
+  }
+
+
+def metadata(path: str | os.PathLike) -> dict[str, str]:
+  """The texts that a file carries beside its tensors."""
+  header, _ = _header(pathlib.Path(path))
+  return dict(header.get("__metadata__") or {})
+
+
+def _header(path) -> tuple[dict, int]:
+  """(what the file holds, the byte where the numbers begin)."""
   size = path.stat().st_size
   with path.open("rb") as f:
     length = int.from_bytes(f.read(8), "little")
     if size < 8 or length > min(size - 8, _MAX_HEADER):
       raise ValueError(f"{path}: not a whole safetensors file ({size} bytes)")
     try:
-      header = dict(json.loads(f.read(length)))
+      return dict(json.loads(f.read(length))), 8 + length
     except ValueError as error:
       raise ValueError(f"{path}: no safetensors header ({error})") from None
-  header.pop("__metadata__", None)
-  return {
-    name: _tensor(path, name, entry, 8 + length, size)
-    for name, entry in header.items()
-  }
 
 
 def _tensor(path, name, entry, start, size) -> lazy.Array:
@@ -95,9 +108,19 @@ def _tensor(path, name, entry, start, size) -> lazy.Array:
   return npz.in_file(path, start + begin, shape, dtype)
 
 
-def write_file(path: str | os.PathLike, tensors: lazy.Arrays) -> None:
-  """Writes one file, one block in memory at a time."""
-  header, offset = {"__metadata__": {"format": "pt"}}, 0
+def write_file(
+  path: str | os.PathLike,
+  tensors: lazy.Arrays,
+  texts: Mapping[str, str] | None = None,
+) -> None:
+  """Writes one file, one block in memory at a time.
+
+  Args:
+    path: file to write.
+    tensors: {name: array}.
+    texts: {name: text} for `metadata`.
+  """
+  header, offset = {"__metadata__": {"format": "pt", **(texts or {})}}, 0
   for name, x in tensors.items():
     header[name] = {
       "dtype": _FROM_NUMPY[x.dtype],
