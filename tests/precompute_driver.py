@@ -2,12 +2,13 @@
 
     python tests/precompute_driver.py PHOTOS OUT '{"workers": 2, ...}'
 
-Keys: workers, on_devices, shard, batch, slow, val_every, coordinator,
+Keys: grace, workers, on_devices, shard, batch, slow, val_every, coordinator,
 process, and those of run.run.
 """
 
 import json
 import logging
+import os
 import sys
 
 import precompute_fakes
@@ -35,11 +36,15 @@ def main(photos, out, given):
     from hispatial_jax.precompute import beam
 
     crew = beam.Crew(precompute_fakes.load, workers=workers, threads=2)
+  run._GRACE_S = take("grace", run._GRACE_S)
   try:
     done = run.run(source, out, options, crew, **kwargs)
   except run.Interrupted as error:
     print(error, flush=True)
     return error.code
+  except RuntimeError as error:
+    print(f"error: {error}", flush=True)
+    os._exit(1)
   print(json.dumps(done["tally"]["bad"]), flush=True)
   return 0
 

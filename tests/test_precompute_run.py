@@ -129,8 +129,8 @@ def test_killed_with_two_workers_and_gone_on(plain, photos, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly(plain, photos, tmp_path, number):
+def test_ctrl_c_ends_it_cleanly(plain, photos, tmp_path):
+  number = signal.SIGINT
   process = _start(photos, tmp_path, slow=0.03)
   _wait_for(process, tmp_path, 2)
   process.send_signal(number)
@@ -141,6 +141,23 @@ def test_a_signal_ends_it_cleanly(plain, photos, tmp_path, number):
   assert "Traceback" not in errors
   _run(photos, tmp_path)
   assert _bytes(tmp_path) == _bytes(plain[0])
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_ends_the_run(photos, tmp_path):
+  process = _start(photos, tmp_path, workers=2, slow=0.1, grace=0.5)
+  _wait_for(process, tmp_path, 1)
+  os.kill(_a_worker_of(process.pid), signal.SIGKILL)
+  out, errors = process.communicate(timeout=60)
+  assert process.returncode == 1, errors
+  assert "error: Worker subprocess exited with return code -9 killed" in out
+  assert "Traceback" not in errors
+
+
+def _a_worker_of(parent):
+  tasks = pathlib.Path(f"/proc/{parent}/task")
+  children = [path.read_text() for path in tasks.glob("*/children")]
+  return int(" ".join(children).split()[0])
 
 
 def test_too_many_bad_pictures_end_the_run(photos, tmp_path):

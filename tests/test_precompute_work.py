@@ -127,7 +127,7 @@ def test_bad_pictures_are_set_aside_and_disturb_nothing(photos, tmp_path):
   assert [(b.id, b.reason) for b in shard.bad] == [
     ("p0001.jpg", "image"),
     ("p0006.jpg", "truncated"),
-    ("p0007.jpg", "ValueError"),
+    ("p0007.jpg", "shape"),
     ("p0009.jpg", "unreadable"),
     ("p0010.jpg", "LookupError"),
     ("p0011.jpg", "qa"),

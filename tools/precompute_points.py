@@ -107,7 +107,7 @@ def _add_options(group) -> None:
   group.add_argument(
     "--dtype",
     default="float32",
-    choices=["float32", "bfloat16", "float16"],
+    choices=["float32", "bfloat16"],
     help="that the model computes in (float32)",
   )
 

@@ -12,10 +12,12 @@ import argparse
 import contextlib
 import dataclasses
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
+import grpc
 from apache_beam.ml.inference import base
 from apache_beam.options import pipeline_options
 from apache_beam.runners.portability.fn_api_runner import fn_runner
@@ -70,7 +72,8 @@ class Crew:
     # A runner that tries a failed element again needs no word to the others.
     teller = Teller(store, direct)
     handler = PointMaps(teller, source, self.load, options, self.threads)
-    with beam.Pipeline(runner, options=beam_options) as whole:
+    whole = beam.Pipeline(runner, options=beam_options)
+    with _deaths_told(store), whole:
       _ = (
         whole
         | "Shards" >> beam.Create([[job] for job in jobs])
@@ -191,6 +194,30 @@ def _direct_runner(flags: Sequence[str], workers: int):
     beam_worker.command()
   )
   return fn_runner.FnApiRunner(default_environment=environment)
+
+
+@contextlib.contextmanager
+def _deaths_told(store: store_lib.Store) -> Iterator[None]:
+  """A worker process that died stops the run: Beam would wait for it forever.
+
+  Beam raises its exit status in a thread of its own, where nobody looks.
+  """
+  before = threading.excepthook
+
+  def look(given):
+    if given.thread is None or given.thread.name != "run_worker":
+      # A broken connection is only the echo.
+      if not issubclass(given.exc_type, grpc.RpcError):
+        before(given)
+    elif not store.stopped():
+      hint = "killed, for memory?" if "code -9" in str(given.exc_value) else ""
+      store.stop("RuntimeError", f"{given.exc_value} {hint}".strip())
+
+  threading.excepthook = look
+  try:
+    yield
+  finally:
+    threading.excepthook = before
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,9 +1,10 @@
 """A process of Beam's direct runner: Beam's own worker, quiet and never left.
 
-It says nothing that does not concern a user, leaves Ctrl-C to the process that
-started it, and ends when that one is gone.
+It says nothing, leaves Ctrl-C to the process that started it, and ends when
+that one is gone.
 """
 
+import contextlib
 import logging
 import os
 import shlex
@@ -41,12 +42,13 @@ def main() -> None:
   """Works until there is no more work."""
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   follow(int(os.environ[_PARENT]))
-  logging.disable(logging.WARNING)
   from apache_beam.runners.worker import sdk_worker_main
 
-  sdk_worker_main.main([])
-  sys.stdout.flush()
-  sys.stderr.flush()
+  # What goes wrong is told through the store, in one line. What libraries write
+  # themselves is still seen.
+  logging.disable(logging.CRITICAL)
+  with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+    sdk_worker_main.main([])
   # All is written; what is left are threads of gRPC.
   os._exit(0)
 

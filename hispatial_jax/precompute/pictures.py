@@ -111,10 +111,10 @@ def read(source, name: str, size: int) -> Picture | Bad:
   return Picture(record, pixels)
 
 
-def bad(name: str, error: Exception) -> Bad:
+def bad(name: str, error: Exception, reason: str = "") -> Bad:
   """The entry of a picture in the quarantine."""
   text = str(error) or type(error).__name__
-  return Bad(name, _reason(error), text[:_MAX_MESSAGE])
+  return Bad(name, reason or _reason(error), text[:_MAX_MESSAGE])
 
 
 def _reason(error: Exception) -> str:

@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import Any, Protocol
 
-from hispatial_jax.precompute import plan, report, watch
+from hispatial_jax.precompute import files, plan, report, watch
 from hispatial_jax.precompute import store as store_lib
 
 _LOOK_EVERY_S = 0.3
@@ -64,7 +64,7 @@ class Interrupted(Exception):
 _KNOWN = (
   Interrupted,
   watch.TooManyBad,
-  store_lib.NoSpace,
+  files.NoSpace,
   ValueError,
   FileNotFoundError,
 )

@@ -11,26 +11,15 @@ Files are written beside and renamed, a shard before its sidecar: a finished
 shard is one with both, and nothing else of a killed run counts.
 """
 
-import contextlib
-import errno
 import json
-import os
 import socket
 import tempfile
-import uuid
-from collections.abc import Iterator
 from typing import Any
 
 from etils import epath
 
 from hispatial_jax.data import shards
-from hispatial_jax.precompute import plan, tally, work
-
-_PARTIAL = ".partial-"
-
-
-class NoSpace(OSError):
-  """The disk is full, or a quota is."""
+from hispatial_jax.precompute import files, plan, tally, work
 
 
 class Store:
@@ -46,17 +35,17 @@ class Store:
     Raises:
       FileExistsError: it holds the records of another plan.
     """
-    with guarded(self.out):
+    with files.guarded(self.out):
       self._check(overwrite)
       self._notes.mkdir(parents=True, exist_ok=True)
       shards.folder(self.out).mkdir(parents=True, exist_ok=True)
       for left in self._leftovers():
         left.unlink(missing_ok=True)
-      self._write_text(epath.Path(self.out) / "plan.json", self.plan.dumps())
+      files.write_text(epath.Path(self.out) / "plan.json", self.plan.dumps())
 
   def check_begun(self) -> None:
     """Raises ValueError unless the folder was begun with this very plan."""
-    there = _read(epath.Path(self.out) / "plan.json")
+    there = files.read_json(epath.Path(self.out) / "plan.json")
     if there.pop("fingerprint", None) != self.plan.fingerprint:
       wrong = plan.differences(self.plan.facts, there)
       raise ValueError(
@@ -65,7 +54,7 @@ class Store:
 
   def sidecar(self, job: plan.Job) -> dict[str, Any] | None:
     """{"records", "bytes", "file_size", "tally", "bad"} of a finished shard."""
-    found = _read(self._notes / f"{job.name}.json")
+    found = files.read_json(self._notes / f"{job.name}.json")
     if not found:
       return None
     file = self._file(job)
@@ -79,21 +68,21 @@ class Store:
 
   def doing(self, job_name: str) -> int:
     """Pictures done of a shard on its way."""
-    return _read(self._notes / f"{job_name}.doing").get("done", 0)
+    return files.read_json(self._notes / f"{job_name}.doing").get("done", 0)
 
   def note(self, job: plan.Job, done: int) -> None:
     """Says how far a shard is."""
     text = json.dumps({"done": done})
-    with guarded(self.out):
-      self._write_text(self._notes / f"{job.name}.doing", text)
+    with files.guarded(self.out):
+      files.write_text(self._notes / f"{job.name}.doing", text)
 
   def write(self, job: plan.Job, shard: work.Shard) -> None:
     """Keeps a shard, and then its sidecar.
 
     Raises:
-      NoSpace: what was finished before stays.
+      files.NoSpace: what was finished before stays.
     """
-    with guarded(self.out):
+    with files.guarded(self.out):
       file = self._file(job)
       size, file_size = self._write_records(file, shard.columns)
       counted = tally.add(shard.tally, {"bytes": {"stored": size}})
@@ -105,7 +94,7 @@ class Store:
         "bad": [item._asdict() for item in shard.bad],
       }
       text = json.dumps(sidecar, separators=(",", ":"))
-      self._write_text(self._notes / f"{job.name}.json", text)
+      files.write_text(self._notes / f"{job.name}.json", text)
       (self._notes / f"{job.name}.doing").unlink(missing_ok=True)
 
   def redo_bad(self) -> int:
@@ -125,11 +114,11 @@ class Store:
   def stop(self, kind: str, error: str) -> None:
     """Asks every process of the run to stop, and says why."""
     mark = {"kind": kind, "error": error, "host": socket.gethostname()}
-    self._write_text(self._notes / "stop.json", json.dumps(mark))
+    files.write_text(self._notes / "stop.json", json.dumps(mark))
 
   def stopped(self) -> dict[str, str]:
     """{"kind", "error", "host"} if someone asked to stop, else {}."""
-    return _read(self._notes / "stop.json")
+    return files.read_json(self._notes / "stop.json")
 
   def finish(self, sidecars: dict[str, dict[str, Any]]) -> None:
     """Makes a TFDS dataset of the shards.
@@ -137,7 +126,7 @@ class Store:
     Args:
       sidecars: job name -> sidecar, of all jobs.
     """
-    with guarded(self.out):
+    with files.guarded(self.out):
       splits: dict[str, tuple[list[int], int]] = {}
       for job in self.plan.jobs:
         found = sidecars[job.name]
@@ -157,8 +146,8 @@ class Store:
       for item in sidecars.get(job.name, {}).get("bad", ())
     ]
     path = epath.Path(self.out) / "quarantine.jsonl"
-    with guarded(self.out):
-      self._write_text(path, "".join(lines))
+    with files.guarded(self.out):
+      files.write_text(path, "".join(lines))
 
   @property
   def _info(self) -> epath.Path:
@@ -169,7 +158,7 @@ class Store:
 
   def _check(self, overwrite: bool) -> None:
     path = epath.Path(self.out) / "plan.json"
-    there = _read(path)
+    there = files.read_json(path)
     if there.get("fingerprint") == self.plan.fingerprint:
       return
     if not there and not self._info.exists():
@@ -188,9 +177,9 @@ class Store:
         folder.rmtree()
 
   def _leftovers(self) -> list[epath.Path]:
-    found = list(shards.folder(self.out).glob(f"*{_PARTIAL}*"))
+    found = list(shards.folder(self.out).glob(f"*{files.PARTIAL}*"))
     for path in self._notes.iterdir():
-      if path.suffix == ".doing" or _PARTIAL in path.name:
+      if path.suffix == ".doing" or files.PARTIAL in path.name:
         found.append(path)
     return [*found, self._notes / "stop.json"]
 
@@ -202,61 +191,13 @@ class Store:
         size = shards.write(local, columns)
         local.copy(file, overwrite=True)
         return size, local.stat().length
-    partial = _beside(file)
+    partial = files.beside(file)
     try:
       size = shards.write(partial, columns)
-      _sync(partial)
+      files.sync(partial)
       length = partial.stat().length
       partial.replace(file)
     except BaseException:
       partial.unlink(missing_ok=True)
       raise
     return size, length
-
-  def _write_text(self, path: epath.Path, text: str) -> None:
-    partial = _beside(path)
-    try:
-      partial.write_text(text)
-      partial.replace(path)
-    except BaseException:
-      partial.unlink(missing_ok=True)
-      raise
-
-
-@contextlib.contextmanager
-def guarded(out: str) -> Iterator[None]:
-  """A full disk is one clear error, however a library words it.
-
-  Raises:
-    NoSpace: in place of whatever says so.
-  """
-  try:
-    yield
-  except Exception as error:
-    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-    texts = ("No space left", "Disk quota exceeded", "storageQuota")
-    if full or any(text in str(error) for text in texts):
-      raise NoSpace(
-        f"no space left in {out}: what is finished stays; make room, and the"
-        " same command continues from there"
-      ) from error
-    raise
-
-
-def _beside(path: epath.Path) -> epath.Path:
-  """A name of its own, for one writer among many."""
-  return path.parent / f"{path.name}{_PARTIAL}{uuid.uuid4().hex[:12]}"
-
-
-def _sync(path: epath.Path) -> None:
-  """To the disk, before the name says that the file is whole."""
-  with open(path, "rb") as f:
-    os.fsync(f.fileno())
-
-
-def _read(path: epath.Path) -> dict[str, Any]:
-  """The JSON object of a file; {} where there is none, or half of one."""
-  try:
-    return json.loads(path.read_text())
-  except (FileNotFoundError, json.JSONDecodeError):
-    return {}

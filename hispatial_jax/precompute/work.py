@@ -19,7 +19,6 @@ import numpy as np
 
 from hispatial_jax.core import geometry
 from hispatial_jax.data import records
-from hispatial_jax.pp import codec
 from hispatial_jax.precompute import pictures, plan, tally
 
 THREADS = max(2, min(8, os.cpu_count() or 2))
@@ -156,11 +155,21 @@ class _Making:
     return Shard(columns, tally.add(*parts, of_shard), quarantine)
 
   def _add_to_group(self, picture) -> None:
-    try:
-      key = self._bucket(picture)
-    except ValueError as error:
-      self._bad.append(pictures.bad(picture.record["id"], error))
+    name, camera = picture.record["id"], picture.record.get("intrinsics")
+    if self.eyes is None:
+      problem = ValueError("no depth of its own, and no --moge")
+      self._bad.append(pictures.bad(name, problem, "no_depth"))
       return
+    reason = "intrinsics"
+    try:
+      if camera is not None:
+        geometry.check_intrinsics(camera)
+      reason = "shape"
+      bucket = self.eyes.bucket(picture.pixels.shape[:2], self._tokens)
+    except ValueError as error:
+      self._bad.append(pictures.bad(name, error, reason))
+      return
+    key = bucket, camera is not None
     group = self._groups.setdefault(key, [])
     group.append(picture)
     self._bytes += picture.pixels.nbytes
@@ -168,14 +177,6 @@ class _Making:
       self._run(key)
     while self._bytes > _WAITING:
       self._run(max(self._groups, key=lambda k: len(self._groups[k])))
-
-  def _bucket(self, picture):
-    if self.eyes is None:
-      raise codec.BadInput("no_depth", "no depth of its own, and no --moge")
-    if picture.record.get("intrinsics") is not None:
-      geometry.check_intrinsics(picture.record["intrinsics"])
-    known = picture.record.get("intrinsics") is not None
-    return self.eyes.bucket(picture.pixels.shape[:2], self._tokens), known
 
   def _run(self, key) -> None:
     group = self._groups.pop(key)
