@@ -37,7 +37,7 @@ _BLUR = 1e-6
 
 
 class _Samples(NamedTuple):
-  """f32[B,64,64] each, 0 where invalid, but z is 1 there; valid is bool."""
+  """f32[B,64,64] each; where invalid x and y are 0, z is 1; valid is bool."""
 
   x: jax.Array
   y: jax.Array
@@ -158,8 +158,7 @@ def _recover_shift(points, mask, size, k, ftol):
   k = k[:, :, :, None, None]
   y = (0.5 * (samples.v + 1) - k[:, 1, 2]) / k[:, 1, 1]
   x = (0.5 * (samples.u + 1) - k[:, 0, 2] - k[:, 0, 1] * y) / k[:, 0, 0]
-  u, v = (jnp.where(samples.valid, a, 0) for a in (x, y))
-  return _solve(samples._replace(u=u, v=v), one, ftol)[1]
+  return _solve(samples._replace(u=x, v=y), one, ftol)[1]
 
 
 def _sample(points, mask, size) -> _Samples:
@@ -177,7 +176,7 @@ def _sample(points, mask, size) -> _Samples:
   u = (2 * columns + 1 - w).astype(jnp.float32) / w.astype(jnp.float32)
   v = (2 * rows + 1 - h).astype(jnp.float32) / h.astype(jnp.float32)
   x, y, z = (points[..., i] for i in range(3))
-  x, y, u, v = (jnp.where(valid, a, 0) for a in (x, y, u, v))
+  x, y = jnp.where(valid, x, 0), jnp.where(valid, y, 0)
   return _Samples(x, y, jnp.where(valid, z, 1), u, v, valid)
 
 
@@ -216,6 +215,8 @@ def _solve(samples: _Samples, focal, ftol):
   flattens the slope; else half the step is tried. No trial may put a pixel
   behind the camera if none was at the start.
   """
+  u, v = (jnp.where(samples.valid, a, 0) for a in (samples.u, samples.v))
+  samples = samples._replace(u=u, v=v)  # the invalid leave no residual
   nearest = jnp.min(jnp.where(samples.valid, samples.z, jnp.inf), axis=(1, 2))
 
   def trial(state):
@@ -230,8 +231,7 @@ def _solve(samples: _Samples, focal, ftol):
     shift = jnp.where(better, new_shift, shift)
     new = jax.tree.map(lambda a, b: jnp.where(better, a, b), new, fit)
     step = jnp.where(better, new.step, 0.5 * step)
-    small = (jnp.abs(fall) <= ftol) & (fit.predicted <= ftol)
-    done |= small & (fall <= 2 * fit.predicted)
+    done |= (jnp.abs(fall) <= ftol) & (fit.predicted <= ftol)
     done |= jnp.abs(step) * new.rate <= _STILL
     return count + 1, shift, new, step, done
 
