@@ -89,6 +89,23 @@ def test_every_picture_is_a_record_or_in_quarantine(plain):
   assert description["source"] == {"source": "photos", "measured": []}
 
 
+def test_what_gave_no_id_is_listed_too(tmp_path):
+  class Odd(fakes.Photos):
+    problems = (("no_picture", "a.tar: <b> holds no picture"),) * 2
+
+  fakes.write_photos(tmp_path / "photos", 4)
+  done = _run(None, tmp_path / "out", source=Odd(str(tmp_path / "photos")))
+  assert done["problems"] == {"no_picture": 2}
+  lines = (tmp_path / "out" / "quarantine.jsonl").read_text().splitlines()
+  assert json.loads(lines[1]) == {
+    "split": None,
+    "id": None,
+    "reason": "no_picture",
+    "message": "a.tar: <b> holds no picture",
+  }
+  assert "no_picture 2." in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_splits_are_files_of_consecutive_ids(plain):
   names = [name for name in _bytes(plain[0]) if "array_record" in name]
   assert sorted(names)[0] == "records-train.array_record-00000-of-00012"
@@ -113,8 +130,14 @@ def test_the_same_command_again_does_nothing(plain, photos):
 def test_killed_with_two_workers_and_gone_on(plain, photos, tmp_path):
   process = _start(photos, tmp_path, workers=2, slow=0.03)
   _wait_for(process, tmp_path, 3)
+  workers = _workers_of(process.pid)
+  assert len(workers) == 2
   process.send_signal(signal.SIGKILL)
   process.wait()
+  until = time.monotonic() + 10
+  while any(map(_is_alive, workers)):
+    assert time.monotonic() < until, "workers outlived the run"
+    time.sleep(0.1)
   finished = {p: p.stat().st_mtime_ns for p in _sidecars(tmp_path)}
   assert 3 <= len(finished) < 14
   assert not (tmp_path / "records/1.0.0/dataset_info.json").exists()
@@ -147,17 +170,25 @@ def test_ctrl_c_ends_it_cleanly(plain, photos, tmp_path):
 def test_a_worker_that_dies_ends_the_run(photos, tmp_path):
   process = _start(photos, tmp_path, workers=2, slow=0.1, grace=0.5)
   _wait_for(process, tmp_path, 1)
-  os.kill(_a_worker_of(process.pid), signal.SIGKILL)
+  os.kill(_workers_of(process.pid)[0], signal.SIGKILL)
   out, errors = process.communicate(timeout=60)
   assert process.returncode == 1, errors
   assert "error: Worker subprocess exited with return code -9 killed" in out
   assert "Traceback" not in errors
 
 
-def _a_worker_of(parent):
+def _workers_of(parent):
   tasks = pathlib.Path(f"/proc/{parent}/task")
   children = [path.read_text() for path in tasks.glob("*/children")]
-  return int(" ".join(children).split()[0])
+  return [int(number) for number in " ".join(children).split()]
+
+
+def _is_alive(number):
+  try:
+    text = pathlib.Path(f"/proc/{number}/stat").read_text()
+  except FileNotFoundError:
+    return False
+  return text.rpartition(")")[2].split()[0] != "Z"
 
 
 def test_too_many_bad_pictures_end_the_run(photos, tmp_path):

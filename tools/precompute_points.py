@@ -228,6 +228,9 @@ def _print_summary(args, done) -> None:
     f"  {valid:.1f} % of the pixels valid; {speed['images']:,} images in"
     f" {speed['seconds']:.1f} s, {speed['images_per_second']:.2f} a second"
   )
+  if done["problems"]:
+    reasons = ", ".join(f"{k}: {v}" for k, v in done["problems"].items())
+    print(f"  no picture in what the source also holds ({reasons})")
 
 
 def _leave(code: int) -> None:

@@ -25,15 +25,12 @@ def command() -> str:
 
 
 def follow(parent: int) -> None:
-  """Ends this process when another one is gone: nobody waits for its work."""
+  """Ends this process once it is no more a child of `parent`, which is gone."""
 
   def look():
-    while True:
-      try:
-        os.kill(parent, 0)
-      except OSError:
-        os._exit(1)
-      time.sleep(0.5)
+    while os.getppid() == parent:
+      time.sleep(0.3)
+    os._exit(1)
 
   threading.Thread(target=look, daemon=True, name="follow").start()
 
@@ -47,8 +44,13 @@ def main() -> None:
   # What goes wrong is told through the store, in one line. What libraries write
   # themselves is still seen.
   logging.disable(logging.CRITICAL)
-  with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
-    sdk_worker_main.main([])
+  try:
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+      sdk_worker_main.main([])
+  except Exception:
+    # If the connection broke because the parent is gone, `follow` ends it here.
+    time.sleep(2)
+    raise
   # All is written; what is left are threads of gRPC.
   os._exit(0)
 

@@ -91,6 +91,14 @@ are in quarantine.jsonl{% if listed|length < bad %}, the first
 </tbody></table></div></details>
 {% endif %}
 
+{% if problems %}
+<p class="note">What the source held beside pictures with a name, also in
+quarantine.jsonl:
+{% for reason, count in problems %}{{ reason }} {{ "{:,}".format(count) }}
+{{- ", " if not loop.last else "." }}
+{% endfor %}</p>
+{% endif %}
+
 {% if sheet %}
 <h2>{{ sheet|length }} of the records</h2>
 <p class="note">At equal distances over the whole. Beside each picture its

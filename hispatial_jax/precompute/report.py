@@ -1,5 +1,6 @@
 """The page at the end: OUT/report.html, which opens without a network."""
 
+import collections
 import html
 import json
 from typing import Any
@@ -21,7 +22,10 @@ _SIDE = 260
 
 
 def write(
-  store: store_lib.Store, seen: watch.Watch, speed: dict[str, float]
+  store: store_lib.Store,
+  seen: watch.Watch,
+  speed: dict[str, float],
+  problems=(),
 ) -> epath.Path | None:
   """Writes the page of a finished run.
 
@@ -29,6 +33,7 @@ def write(
     store: finished: its records can be opened.
     seen: all sidecars and their sum.
     speed: of this run, see Watch.speed.
+    problems: (reason, message) of what the source gave no id for.
 
   Returns:
     Its path; None, and a word in the log, where jinja2 is not installed: the
@@ -47,7 +52,8 @@ def write(
     "tiles": _tiles(total, bad, speed),
     "charts": _charts(total),
     "splits": _splits(store, seen),
-    "reasons": sorted(total["bad"].items(), key=lambda item: -item[1]),
+    "reasons": _counts(total["bad"]),
+    "problems": _counts(collections.Counter(reason for reason, _ in problems)),
     "bad": bad,
     "listed": _quarantine(store, seen),
     "sheet": _sheet(store, seen),
@@ -93,6 +99,10 @@ def bars(counts: list[int], ticks: dict[float, str], title: str) -> str:
       f"{html.escape(label)}</text>"
     )
   return "".join(parts) + "</svg>"
+
+
+def _counts(reasons) -> list[tuple[str, int]]:
+  return sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _charts(total: dict[str, Any]) -> list[str]:

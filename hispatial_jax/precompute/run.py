@@ -7,6 +7,7 @@ The crew works in a thread, wherever its workers are; here it is looked after.
 The same call goes on from what a killed one left.
 """
 
+import collections
 import contextlib
 import os
 import signal
@@ -95,7 +96,8 @@ def run(
     redo_bad: make shards with quarantined pictures again.
 
   Returns:
-    {"tally": see tally.py, "speed": see Watch.speed}.
+    {"tally": see tally.py, "speed": see Watch.speed, "problems": reason ->
+    number of what the source gave no id for}.
 
   Raises:
     ValueError, OSError: what is wrong with the input or the folder.
@@ -114,12 +116,13 @@ def run(
       store.unfinish()
     with _Signals() as signals, _bar(todo.images, done, crew.first) as show:
       _look_after(made, store, seen, signals, show)
-  speed = seen.speed()
+  speed, problems = seen.speed(), list(getattr(source, "problems", ()))
   if crew.first:
-    store.write_quarantine(seen.sidecars)
+    store.write_quarantine(seen.sidecars, problems)
     store.finish(seen.sidecars)
-    report.write(store, seen, speed)
-  return {"tally": seen.total, "speed": speed}
+    report.write(store, seen, speed, problems)
+  reasons = dict(collections.Counter(reason for reason, _ in problems))
+  return {"tally": seen.total, "speed": speed, "problems": reasons}
 
 
 def _begin(store, crew, overwrite, redo_bad) -> None:

@@ -138,16 +138,28 @@ class Store:
       facts = {"fingerprint": self.plan.fingerprint, **self.plan.facts}
       shards.write_metadata(self.out, splits, facts)
 
-  def write_quarantine(self, sidecars: dict[str, dict[str, Any]]) -> None:
-    """OUT/quarantine.jsonl: split, id, reason, message of each bad picture."""
-    lines = [
-      json.dumps({"split": job.split, **item}, ensure_ascii=False) + "\n"
+  def write_quarantine(
+    self, sidecars: dict[str, dict[str, Any]], problems=()
+  ) -> None:
+    """OUT/quarantine.jsonl: split, id, reason, message of each bad picture.
+
+    Args:
+      sidecars: job name -> sidecar.
+      problems: (reason, message) of what gave no id at all, see
+        data/sources.py.
+    """
+    rows = [
+      {"split": None, "id": None, "reason": reason, "message": message}
+      for reason, message in problems
+    ]
+    rows += [
+      {"split": job.split, **item}
       for job in self.plan.jobs
       for item in sidecars.get(job.name, {}).get("bad", ())
     ]
-    path = epath.Path(self.out) / "quarantine.jsonl"
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     with files.guarded(self.out):
-      files.write_text(path, "".join(lines))
+      files.write_text(epath.Path(self.out) / "quarantine.jsonl", text)
 
   @property
   def _info(self) -> epath.Path:
