@@ -39,7 +39,14 @@ _EXTRAS = {
   ],
   "convert": ["safetensors>=0.6", "torch>=2.6"],
   "log": ["tensorboardX>=2.6"],
-  "demo": ["matplotlib>=3.9", "plotly>=6", "jinja2>=3.1"],
+  "demo": [
+    "matplotlib>=3.9",
+    "plotly>=6",
+    "jinja2>=3.1",
+    # Clouds and meshes of `hispatial points`.
+    "trimesh>=4.5",
+    "pillow>=10",
+  ],
   "dev": [
     # The release that the reference numbers were made with.
     "torch==2.13.0",

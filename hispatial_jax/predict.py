@@ -1,12 +1,13 @@
-"""Answers to questions about a picture, with measured depth or without.
+"""Answers to questions about a picture, with depth or without.
 
     predictor = predict.Predictor.load("runs/toy")
     answer = predictor.ask("photo.jpg", "How wide is the table?",
                            depth_m=depth_m, intrinsics=K)
     print(answer.text, answer.logp, answer.used_depth)
 
-Without depth the model sees an all-unknown point map: it answers from RGB
-alone, and `used_depth` says so.
+Without depth, `Predictor.load(..., moge="model.pt")` estimates it from the
+picture. Without that too the model sees an all-unknown point map: it answers
+from RGB alone, and `used_depth` says so.
 """
 
 import collections
@@ -21,7 +22,7 @@ from etils import epath
 
 from hispatial_jax.core import rundir, tokenizer, tree
 from hispatial_jax.models import decode, hispatial, sizes
-from hispatial_jax.pp import given, image, points, text
+from hispatial_jax.pp import given, text, view
 
 _BUCKET = 16  # Prompt lengths are rounded up to it: one compilation each.
 _LONGEST = 1024
@@ -36,6 +37,7 @@ class Answer:
     logp: log-probability of the whole answer under the model.
     used_depth: False: from RGB alone.
     known_depth: share of the depth map's pixels that hold a value.
+    depth_source: "given", "moge" (estimated from the picture) or "none".
     ended: False: cut at max_new_tokens.
   """
 
@@ -43,6 +45,7 @@ class Answer:
   logp: float
   used_depth: bool
   known_depth: float
+  depth_source: str
   ended: bool
 
 
@@ -62,6 +65,7 @@ class Predictor:
   Attributes:
     config: arguments of hispatial.Model.
     size: side of the square that pictures are resized to, pixels.
+    takes_depth: False: the model was made or trained without points.
   """
 
   def __init__(
@@ -73,6 +77,7 @@ class Predictor:
     max_new_tokens: int = 64,
     batch_size: int = 16,
     blank: bool = False,
+    moge=None,
   ):
     """Makes the model and moves the parameters to the device.
 
@@ -84,6 +89,7 @@ class Predictor:
       batch_size: most questions decoded together by `ask_many`.
       blank: the model was trained on point maps of zeros (op drop_points):
         feed it the same, and never depth.
+      moge: a MoGe (moge/infer.py) for the depth of questions without any.
 
     Raises:
       ValueError: parameters of another config, all names listed.
@@ -94,15 +100,17 @@ class Predictor:
     self._params = jax.device_put(tree.merge(shapes, params))
     self.size = config["img"]["image_size"]
     self._most_tokens, self._batch_size = max_new_tokens, batch_size
-    self._blank = blank
+    self._blank, self._moge = blank, moge
+    self.takes_depth = config["pointmap"] is not None and not blank
 
   @classmethod
-  def load(cls, path: str | os.PathLike, **options) -> "Predictor":
+  def load(cls, path, *, moge=None, **options) -> "Predictor":
     """From a work directory, one of its steps, or an .npz beside a config.
 
     Args:
       path: as `rundir.load_params` takes it. config.json and
         tokenizer.model lie there or up to two folders above.
+      moge: file of a MoGe-2 model, or a MoGe that is loaded already.
       **options: of `Predictor`.
 
     Raises:
@@ -117,10 +125,13 @@ class Predictor:
     # Trained without points: every pp string of the recipe says drop_points.
     recipe = [s for s in _strings(config.get("data", {})) if "points(" in s]
     blank = bool(recipe) and all("drop_points" in s for s in recipe)
+    if isinstance(moge, str | os.PathLike):
+      from hispatial_jax import moge as moge_lib
+
+      moge = moge_lib.load(moge)
+    options = {"blank": blank, "moge": moge, **options}
     params = rundir.load_params(path)
-    return cls(
-      {**model, "llm": llm}, params, words, **{"blank": blank, **options}
-    )
+    return cls({**model, "llm": llm}, params, words, **options)
 
   def ask(self, image, question: str, depth_m=None, intrinsics=None) -> Answer:
     """Answers one question.
@@ -130,9 +141,9 @@ class Predictor:
         [H,W] grey, [H,W,4] with alpha, u16). EXIF orientation is honoured.
       question: as words; `<locYYYY><locXXXX>` name a pixel.
       depth_m: [h,w] metres along the viewing axis; 0 or NaN unknown, inf sky.
-        Same aspect ratio as the upright image.
+        Same aspect ratio as the upright image. None: MoGe's, if loaded.
       intrinsics: [3,3], normalised: first row divided by the width, second by
-        the height.
+        the height. With MoGe it may be given alone, as the known camera.
 
     Raises:
       FileNotFoundError: no such picture.
@@ -149,13 +160,13 @@ class Predictor:
     Raises:
       As `ask`; the message says which question it was.
     """
-    rows, buckets = [], collections.defaultdict(list)
-    for number, item in enumerate(questions):
-      item = Question(**item) if isinstance(item, dict) else item
+    items = [Question(**q) if isinstance(q, dict) else q for q in questions]
+    rows, buckets, seen = [], collections.defaultdict(list), {}
+    for number, item in enumerate(items):
       try:
-        rows.append(self._row(item))
+        rows.append(self._row(item, seen))
       except ValueError as error:
-        where = f"question {number}: " if number or len(rows) else ""
+        where = f"question {number}: " if number else ""
         raise ValueError(f"{where}{error}") from error
       length = -(-len(rows[-1]["ids"]) // _BUCKET) * _BUCKET
       buckets[length].append(number)
@@ -168,33 +179,33 @@ class Predictor:
           answers[number] = answer
     return answers
 
-  def _row(self, item: Question) -> dict[str, Any]:
+  def _row(self, item: Question, seen: dict) -> dict[str, Any]:
+    """Model inputs; what several questions share of a picture is in `seen`."""
     if not item.question.strip():
       raise ValueError("the question is empty")
     ids = text.encode_prefix(self._words, item.question)
     if len(ids) > _LONGEST:
       raise ValueError(f"a question of {len(ids)} tokens; at most {_LONGEST}")
-    rgb = given.read_image(item.image)
-    depth, matrix = given.check_depth(
-      item.depth_m, item.intrinsics, rgb.shape[:2]
-    )
-    used = depth is not None and self.config["pointmap"] is not None
-    used = used and not self._blank
-    known = 0.0
-    if used:
-      known = float(np.mean(~np.isnan(np.where(depth == 0, np.nan, depth))))
-      xyz = points.points(depth, matrix, self.size)
-    else:
-      fill = 0.0 if self._blank else points.LIMIT_M
-      xyz = np.full((self.size, self.size, 4), fill, np.float32)
-      xyz[..., 3] = 0
-    return {
-      "ids": ids,
-      "image": image.normalise(image.resize(rgb, self.size)),
-      "points": xyz,
-      "used": used,
-      "known": known,
-    }
+    path = isinstance(item.image, str | os.PathLike)
+    key = str(item.image) if path else id(item.image)
+    key = (key, id(item.depth_m), id(item.intrinsics))
+    if key not in seen:
+      seen[key] = self._view(item)
+    return {"ids": ids, **seen[key]}
+
+  def _view(self, item: Question) -> dict[str, Any]:
+    rgb = given.read_image(item.image, given.MAX_SIDE)
+    depth, matrix = None, item.intrinsics
+    source = "given" if item.depth_m is not None else "moge"
+    if source == "given" or self._moge is None:
+      size = rgb.shape[:2]
+      depth, matrix = given.check_depth(item.depth_m, matrix, size)
+    elif self.takes_depth:
+      depth, matrix = view.estimate(self._moge, rgb, matrix)
+    if not self.takes_depth or depth is None:
+      depth, source = None, "none"
+    seen = view.view(rgb, depth, matrix, self.size, zeros=self._blank)
+    return {**seen, "source": source}
 
   def _decode(self, rows: list[dict], length: int) -> list[Answer]:
     """One batch, filled up with its first row to a power of two."""
@@ -212,8 +223,9 @@ class Predictor:
       Answer(
         text=self._words.decode([int(t) for t in tokens[i]]),
         logp=float(logp[i].astype(np.float64).sum()),
-        used_depth=row["used"],
+        used_depth=row["source"] != "none",
         known_depth=row["known"],
+        depth_source=row["source"],
         ended=bool((tokens[i] == self._words.eos_id).any()),
       )
       for i, row in enumerate(rows)

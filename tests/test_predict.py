@@ -3,6 +3,7 @@
 import json
 
 import cv2
+import moge_fake
 import numpy as np
 import pytest
 import tiny
@@ -68,6 +69,71 @@ def test_depth_may_have_another_resolution(predictor, rgb, depth):
   assert predictor.ask(rgb, "How wide?", depth[::2, ::2], _K).used_depth
 
 
+def _with_moge(predictor, eyes):
+  options = {"max_new_tokens": 6, "batch_size": 1, "moge": eyes}
+  config = predictor.config
+  return predict.Predictor(config, tiny.params(), tiny.words(), **options)
+
+
+def test_moge_gives_the_depth_that_is_missing(predictor, rgb, depth):
+  eyes = moge_fake.MoGe()
+  seeing = _with_moge(predictor, eyes)
+  answer = seeing.ask(rgb, "How wide?")
+  assert (answer.depth_source, answer.used_depth) == ("moge", True)
+  assert answer.known_depth == 0.75
+  wall = moge_fake.point_map((24, 32))
+  same = predictor.ask(rgb, "How wide?", wall.depth, wall.intrinsics)
+  assert same.depth_source == "given"
+  assert (same.text, same.logp) == (answer.text, answer.logp)
+  given_depth = seeing.ask(rgb, "How wide?", depth, _K)
+  assert given_depth.depth_source == "given"
+  assert given_depth == predictor.ask(rgb, "How wide?", depth, _K)
+  assert len(eyes.asked) == 1
+  assert predictor.ask(rgb, "How wide?").depth_source == "none"
+
+
+def test_a_known_camera_is_handed_to_moge(predictor, rgb):
+  eyes = moge_fake.MoGe()
+  seeing = _with_moge(predictor, eyes)
+  assert seeing.ask(rgb, "How?", intrinsics=_K.tolist()).used_depth
+  np.testing.assert_array_equal(eyes.asked[0]["intrinsics"], _K)
+  with pytest.raises(ValueError, match="not normalised"):
+    seeing.ask(rgb, "How?", intrinsics=np.eye(3) * [[500], [500], [1]])
+
+
+def test_moge_sees_a_picture_once_and_reduced(predictor, rgb, tmp_path):
+  cv2.imwrite(str(tmp_path / "x.png"), np.zeros((3000, 40, 3), np.uint8))
+  eyes = moge_fake.MoGe()
+  seeing = _with_moge(predictor, eyes)
+  items = [{"image": i, "question": q} for q in "ab" for i in (rgb, rgb + 1)]
+  path = str(tmp_path / "x.png")
+  items += [{"image": path, "question": q} for q in "abc"]
+  answers = seeing.ask_many(items)
+  # rgb + 1 is made anew for each question, and nobody compares pixels.
+  assert len(eyes.asked) == 1 + 2 + 1
+  assert eyes.asked[-1]["shape"] == (2048, 27, 3)
+  assert {answer.depth_source for answer in answers} == {"moge"}
+  assert answers[0] == seeing.ask(rgb, "a")
+
+
+def test_a_sky_is_answered_from_rgb(predictor, rgb):
+  seeing = _with_moge(predictor, moge_fake.MoGe(sky=1.0))
+  answer = seeing.ask(rgb, "How wide?")
+  assert (answer.depth_source, answer.used_depth) == ("none", False)
+  assert answer == predictor.ask(rgb, "How wide?")
+
+
+def test_moge_is_loaded_from_its_file(monkeypatch, workdir, rgb):
+  eyes = moge_fake.MoGe()
+  loaded = moge_fake.install(monkeypatch, eyes)
+  model = predict.Predictor.load(workdir, moge="m.pt", max_new_tokens=6)
+  assert loaded == [("m.pt", {})]
+  assert model.ask(rgb, "How?").used_depth
+  again = predict.Predictor.load(workdir, moge=eyes, max_new_tokens=6)
+  assert again.ask(rgb, "How?") == model.ask(rgb, "How?")
+  assert len(loaded) == 1
+
+
 def test_loads_from_a_step_as_from_the_workdir(workdir, predictor, rgb):
   step = predict.Predictor.load(workdir / "checkpoints/7", max_new_tokens=6)
   assert step.ask(rgb, "How wide?") == predictor.ask(rgb, "How wide?")
@@ -81,10 +147,14 @@ def test_a_run_without_points_stays_blind(workdir, tmp_path, rgb, depth):
   config = json.loads((workdir / "config.json").read_text())
   config["data"]["pp"] = "points(28)|resize(28)|drop_points"
   (folder / "config.json").write_text(json.dumps(config))
-  blind = predict.Predictor.load(folder, max_new_tokens=4)
+  eyes = moge_fake.MoGe()
+  blind = predict.Predictor.load(folder, max_new_tokens=4, moge=eyes)
   answer = blind.ask(rgb, "How wide?", depth, _K)
+  assert not blind.takes_depth
   assert not answer.used_depth
+  assert answer.depth_source == "none"
   assert answer == blind.ask(rgb, "How wide?")
+  assert not eyes.asked
 
 
 def _with_exif(rgb, orientation):

@@ -14,6 +14,9 @@ from hispatial_jax.core import geometry
 from hispatial_jax.pp import codec
 from hispatial_jax.pp import image as image_ops
 
+# No model looks at more; what is larger is reduced while it is read.
+MAX_SIDE = 4096
+
 
 def read_image(given, max_side: int | None = None) -> np.ndarray:
   """A picture -> u8[H,W,3] RGB, upright where EXIF says how.
@@ -116,6 +119,27 @@ def intrinsics(camera: dict, name: str):
   except (TypeError, ValueError) as error:
     raise ValueError(f"{name}: {error}") from None
   return matrix
+
+
+def check_camera_size(camera: dict, size: tuple[int, int], name: str) -> None:
+  """Refuses a camera file whose picture had another aspect ratio.
+
+  Args:
+    camera: the file's content; without width and height all is accepted.
+    size: (height, width) of the picture at hand.
+    name: of the file.
+
+  Raises:
+    ValueError: says both sizes.
+  """
+  if not {"width", "height"} <= set(camera):
+    return
+  width, height = float(camera["width"]), float(camera["height"])
+  if abs(width * size[0] - height * size[1]) > max(width, height, *size):
+    raise ValueError(
+      f"{name} is the camera of a picture of {width:g}x{height:g}, this one "
+      f"has {size[1]}x{size[0]}: another aspect ratio"
+    )
 
 
 def read_depth(path: str, camera: dict):

@@ -106,7 +106,7 @@ def cloud_figure(record: dict, points: list[dict]):
       hovertemplate=f"{mark['name']}<br>{a:.2f} {b:.2f} {c:.2f} m",
       marker={"color": mark["colour"], **shape},
     )
-  _look(figure)
+  figure.update_layout(**cloud_layout())
   return figure
 
 
@@ -126,26 +126,25 @@ def _cloud(record):
   return x, y, z, colours
 
 
-def _look(figure) -> None:
-  """Axes in metres, and a first view from behind and above the camera."""
+def cloud_layout() -> dict:
+  """plotly's layout: axes in metres, seen from behind and above the camera."""
   axis = {
     "color": _GREY,
     "gridcolor": "rgba(138,138,133,.25)",
     "zeroline": False,
     "showbackground": False,
-    "title": {"font": {"size": 12}},
   }
   titles = {"xaxis": "right, m", "yaxis": "ahead, m", "zaxis": "up, m"}
   scene = {
     name: {**axis, "title": {"text": title, "font": {"size": 12}}}
     for name, title in titles.items()
   }
-  figure.update_layout(
-    margin={"l": 0, "r": 0, "t": 0, "b": 0},
-    paper_bgcolor="rgba(0,0,0,0)",
-    font={"color": _GREY, "size": 12},
-    legend={"x": 0, "y": 1, "orientation": "h"},
-    scene={
+  return {
+    "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "font": {"color": _GREY, "size": 12},
+    "legend": {"x": 0, "y": 1, "orientation": "h"},
+    "scene": {
       **scene,
       "aspectmode": "data",
       "camera": {
@@ -153,4 +152,4 @@ def _look(figure) -> None:
         "center": {"x": 0, "y": 0, "z": -0.06},
       },
     },
-  )
+  }
