@@ -5,11 +5,16 @@ import inspect
 import json
 import pathlib
 
+import cv2
+import golden_moge
+import numpy as np
 import precompute_fakes as fakes
 import pytest
 
 from hispatial_jax.data import builder, records
-from hispatial_jax.moge import infer
+from hispatial_jax.moge import checkpoint, infer
+from hispatial_jax.pp import given
+from hispatial_jax.weights import lazy
 
 _PATH = pathlib.Path(__file__).parent.parent / "tools" / "precompute_points.py"
 
@@ -113,3 +118,31 @@ def test_other_options_need_overwrite(tool, photos, model, tmp_path, capsys):
   assert tool.main([*args, "--batch-size", "3"]) == 1
   assert "options.batch_size was 8, is 3" in capsys.readouterr().err
   assert tool.main([*args, "--batch-size", "3", "--overwrite"]) == 0
+
+
+@pytest.mark.slow
+def test_records_hold_what_the_network_says(tool, golden, tmp_path, capsys):
+  """The real network, of the fixture's size, through Beam."""
+  model, photos = tmp_path / "moge.npz", tmp_path / "real"
+  theirs = {n: lazy.of(x) for n, x in golden_moge.state(golden).items()}
+  config = golden_moge.config(golden)
+  found = checkpoint.adopt(theirs, config, "moge-pt", "golden")
+  checkpoint.save(model, found)
+  photos.mkdir()
+  whole = golden_moge.arrays(golden, "cases.npz")["img0/image_u8"]
+  for i in range(3):
+    picture = np.ascontiguousarray(whole[:, i:, ::-1])
+    cv2.imwrite(str(photos / f"{i}.png"), picture)
+  (photos / "none.jpg").write_bytes(b"no picture")
+  args = _args(photos, tmp_path, model, "--max-bad-share", "0.5")
+  args += ["--batch-size", "2"]
+  assert tool.main(args) == 0
+  assert "1 bad pictures left out (image: 1)" in capsys.readouterr().out
+  eyes, out = infer.MoGe.load(model), tmp_path / "out"
+  for stored in builder.open_split(str(out), "train"):
+    record = records.decode(stored)
+    picture = given.read_image(photos / record["id"])
+    (seen,) = eyes.infer_batch([picture], pad_to=2)
+    np.testing.assert_allclose(record["depth_m"], seen.depth, rtol=2e-4)
+    np.testing.assert_allclose(record["intrinsics"], seen.intrinsics, atol=1e-5)
+    assert np.isinf(record["depth_m"]).any()
