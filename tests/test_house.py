@@ -46,7 +46,12 @@ _MAY_IMPORT = {
   },
   "cli": {"core", "predict", "data", "pp", "moge", "report"},
 }
-_TENSORFLOW_DATA = {"data/builder.py", "data/sources.py"}
+_TENSORFLOW_DATA = {
+  "data/builder.py",
+  "data/shards.py",
+  "precompute/beam.py",
+  "precompute/beam_worker.py",
+}
 
 
 def _modules():

@@ -8,6 +8,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from hispatial_jax.moge import strips
+
 # Scores of one step may take so many bytes. A CPU keeps them in the cache
 # of a core, which makes attention twice as fast; elsewhere it is for memory: at
 # 3,601 tokens all at once would be 6.6 GB for ViT-L and a batch of 8.
@@ -41,7 +43,7 @@ def attend_within(most_bytes, q, k, v):
   B, N, T, H = q.shape
   S = k.shape[2]
   q = q * jnp.asarray(H**-0.5, q.dtype)
-  group = _group(B * N, most_bytes // (4 * S * min(T, _QUERIES[0])))
+  group = strips.divisor(B * N, most_bytes // (4 * S * min(T, _QUERIES[0])))
   size = _chunk(T, most_bytes // (4 * S * group))
   count = -(-T // size)
   q = jnp.pad(q, ((0, 0), (0, 0), (0, count * size - T), (0, 0)))
@@ -54,12 +56,6 @@ def attend_within(most_bytes, q, k, v):
 
   out = jax.lax.map(heads, (q, k, v)).swapaxes(1, 2)
   return out.reshape(B, N, count * size, H)[:, :, :T]
-
-
-def _group(count, most) -> int:
-  """The largest divisor of `count` up to `most`."""
-  most = max(most, 1)
-  return max(n for n in range(1, count + 1) if count % n == 0 and n <= most)
 
 
 def _chunk(T, most) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 
-from hispatial_jax.moge import layers, resample
+from hispatial_jax.moge import layers, linear, resample
 
 
 class Level(nn.Module):
@@ -18,7 +18,7 @@ class Level(nn.Module):
     has_input: whether the given map passes a 1 x 1 convolution.
     dim_out: channels given out; None gives out the level's own.
     blocks: arguments of its residual blocks.
-    resampler: (kind, features) to the next level, None at the last.
+    resampler: arguments of the step to the next level, None at the last.
     dtype: of convolutions.
   """
 
@@ -32,20 +32,25 @@ class Level(nn.Module):
   @nn.compact
   def __call__(self, x, given):
     """(map given out, map of the next level or None)."""
+    if isinstance(given, linear.Linear) and not isinstance(x, linear.Linear):
+      given = given.map()
+    if isinstance(x, linear.Linear) and not isinstance(given, linear.Linear):
+      given = linear.of_map(given)
     if self.has_input:
-      given = nn.Dense(self.features, dtype=self.dtype, name="input")(given)
-    x = given if x is None else x + given.astype(x.dtype)
+      given = layers.Dense(self.features, self.dtype, name="input")(given)
+    if isinstance(x, linear.Linear):
+      x = x.plus(given)
+    else:
+      x = given if x is None else x + given.astype(x.dtype)
     for j, block in enumerate(self.blocks):
       x = layers.ResidualBlock(**block, dtype=self.dtype, name=f"block_{j}")(x)
     out = x
     if self.dim_out is not None:
-      out = nn.Dense(self.dim_out, dtype=self.dtype, name="output")(x)
+      out = layers.Dense(self.dim_out, self.dtype, name="output")(x)
     if self.resampler is None:
       return out, None
-    kind, features = self.resampler
-    return out, resample.Resampler(
-      kind, features, self.dtype, name="resampler"
-    )(x)
+    step = resample.Resampler(*self.resampler, name="resampler")
+    return out, step(x)
 
 
 class ConvStack(nn.Module):
@@ -82,7 +87,8 @@ class ConvStack(nn.Module):
         make them).
 
     Returns:
-      One map per level, [B,H*2^l,W*2^l,dim_out[l] or dim_res_blocks[l]].
+      One map per level, [B,H*2^l,W*2^l,dim_out[l] or dim_res_blocks[l]]; the
+      last may be a `linear.Linear`.
     """
     dims, x, outputs = self.dim_res_blocks, None, []
     for i, given in enumerate(maps):
@@ -91,7 +97,7 @@ class ConvStack(nn.Module):
         _each(self.dim_in, i) is not None,
         _each(self.dim_out, i),
         self._blocks(i),
-        _step(self.resamplers, dims, i),
+        self._step(i),
         self.dtype,
         name=f"level_{i}",
       )
@@ -110,14 +116,24 @@ class ConvStack(nn.Module):
     }
     return (block,) * _each(self.num_res_blocks, i)
 
+  def _step(self, i):
+    """Arguments of the resampler from level i to the next."""
+    last = len(self.dim_res_blocks) - 1
+    if i == last:
+      return None
+    kinds = self.resamplers
+    kind = kinds if isinstance(kinds, str) else kinds[i]
+    # Without blocks, and so without relu, the last level is linear.
+    as_linear = kind == "bilinear" and i == last - 1
+    as_linear &= _each(self.num_res_blocks, last) == 0
+    return kind, self.dim_res_blocks[i + 1], self.dtype, as_linear
+
 
 def _each(value, i):
   """Of a value for all levels, or one per level, that of level i."""
   return value if value is None or isinstance(value, int) else value[i]
 
 
-def _step(resamplers, dims, i):
-  if i == len(dims) - 1:
-    return None
-  kind = resamplers if isinstance(resamplers, str) else resamplers[i]
-  return kind, dims[i + 1]
+def as_map(x):
+  """The map itself, of a map or of a `linear.Linear`."""
+  return x.map() if isinstance(x, linear.Linear) else x

@@ -213,6 +213,8 @@ class MoGe:
     """All three programs, on the canvas; the batch filled up."""
     for image in images:
       frame_lib.check(image)
+    if len({image.dtype for image in images}) > 1:
+      raise ValueError("a batch has pictures of one dtype")
     sizes = [image.shape[:2] for image in images]
     buckets = {self.bucket(size, num_tokens) for size in sizes}
     if len(buckets) != 1:

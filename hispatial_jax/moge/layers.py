@@ -9,6 +9,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hispatial_jax.moge import conv, linear
+
 ACTIVATIONS = {
   "relu": nn.relu,
   "leaky_relu": lambda x: nn.leaky_relu(x, 0.2),
@@ -18,29 +20,49 @@ ACTIVATIONS = {
 NORMS = ("layer_norm", "group_norm", "instance_norm", "none")
 
 
-def pad_edge(x: jax.Array) -> jax.Array:
-  """The map with one more pixel on every side, a copy of its edge."""
-  return jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-
-
 class Conv(nn.Module):
-  """3 x 3 convolution that keeps the size of the map."""
+  """3 x 3 convolution that keeps the size of the map.
+
+  Attributes:
+    features: channels given out.
+    dtype: of the convolution.
+    doubling: of the map doubled bilinearly, and as a `linear.Linear`.
+  """
+
+  features: int
+  dtype: str
+  doubling: bool = False
+
+  @nn.compact
+  def __call__(self, x, activation=None, residual=None):
+    """The map, see `conv.conv3x3`, or a `linear.Linear`."""
+    shape = (3, 3, x.shape[-1], self.features)
+    kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+    bias = self.param("bias", nn.initializers.zeros, (self.features,))
+    if self.doubling:
+      return linear.doubled(x.astype(self.dtype), kernel, bias)
+    return conv.conv3x3(
+      *(a.astype(self.dtype) for a in (x, kernel, bias)),
+      activation=activation,
+      residual=residual,
+    )
+
+
+class Dense(nn.Module):
+  """1 x 1 convolution, of a map or of a `linear.Linear`."""
 
   features: int
   dtype: str
 
   @nn.compact
   def __call__(self, x):
-    shape = (3, 3, x.shape[-1], self.features)
+    C = x.features if isinstance(x, linear.Linear) else x.shape[-1]
+    shape = (C, self.features)
     kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
-    y = jax.lax.conv_general_dilated(
-      pad_edge(x.astype(self.dtype)),
-      kernel.astype(self.dtype),
-      (1, 1),
-      "VALID",
-      dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
+    if isinstance(x, linear.Linear):
+      return x.dense(kernel, bias)
+    y = jnp.matmul(x.astype(self.dtype), kernel.astype(self.dtype))
     return y + bias.astype(self.dtype)
 
 
@@ -106,13 +128,16 @@ class ResidualBlock(nn.Module):
 
   @nn.compact
   def __call__(self, x):
-    y = x
-    norms = (self.in_norm, self.hidden_norm)
+    y, norms = x, (self.in_norm, self.hidden_norm)
     for i, features in enumerate((self.hidden, self.features)):
       if norms[i] != "none":
         y = Norm(norms[i], name=f"norm_{i}")(y)
-      y = ACTIVATIONS[self.activation](y)
-      y = Conv(features, self.dtype, name=f"conv_{i}")(y)
+      step = Conv(features, self.dtype, name=f"conv_{i}")
+      skip = self._skip(x) if i else None
+      y = step(y, ACTIVATIONS[self.activation], skip)
+    return y
+
+  def _skip(self, x):
     if x.shape[-1] != self.features:
-      x = nn.Dense(self.features, dtype=self.dtype, name="skip")(x)
-    return x.astype(y.dtype) + y
+      x = Dense(self.features, self.dtype, name="skip")(x)
+    return x.astype(self.dtype)

@@ -152,12 +152,13 @@ class Model(nn.Module):
     self.sow("intermediates", "features", features)
     self.sow("intermediates", "cls_token", cls_token)
     maps = self._stack("neck", self._pyramid(features, aspect))
-    self.sow("intermediates", "neck_out", maps)
+    if self.is_mutable_collection("intermediates"):
+      self.sow("intermediates", "neck_out", list(map(convstack.as_map, maps)))
     out = {}
     for head in HEADS:
       if getattr(self, head) is not None:
-        found = self._stack(head, maps)[-1].astype(jnp.float32)
-        out[head.removesuffix("_head")] = found
+        found = convstack.as_map(self._stack(head, maps)[-1])
+        out[head.removesuffix("_head")] = found.astype(jnp.float32)
     if "mask" in out:
       out["mask"] = out["mask"][..., 0]
     if self.scale_head is not None:

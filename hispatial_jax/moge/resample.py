@@ -70,11 +70,16 @@ class Resampler(nn.Module):
 
   Parameters carry the number of the layer in the reference, `conv_0` to
   `conv_2`; layers without parameters are counted there, too.
+
+  Attributes:
+    kind, features, dtype: of the step.
+    as_linear: give a `linear.Linear`; kind "bilinear" only.
   """
 
   kind: str
   features: int
   dtype: str
+  as_linear: bool = False
 
   @nn.compact
   def __call__(self, x):
@@ -84,6 +89,10 @@ class Resampler(nn.Module):
     if self.kind == "conv_transpose":
       up = layers.ConvTranspose(self.features, self.dtype, name="conv_0")
       return conv(1)(up(x))
+    if self.as_linear:
+      assert self.kind == "bilinear"
+      step = layers.Conv(self.features, self.dtype, True, name="conv_1")
+      return step(x)
     if self.kind == "bilinear":
       return conv(1)(double_bilinear(x))
     if self.kind == "nearest":

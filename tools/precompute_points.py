@@ -1,0 +1,250 @@
+"""Images -> MoGe point maps -> records that training reads (TFDS, ArrayRecord).
+
+  python tools/precompute_points.py my/photos --out data/mine --moge MODEL
+  python tools/precompute_points.py 'cc12m/*.tar' --out gs://BUCKET/cc12m \\
+    --moge MODEL --size 448 --on_devices --distributed
+  python tools/precompute_points.py scans/ --kind scannet --out data/scannet
+
+SOURCE is a folder of pictures, a pattern of tar shards, a jsonl of your own
+(data/sources.py), a TFDS dataset, a ScanNet or TUM folder: told from what is
+there, or by --kind. Depth that a source has measured is kept and needs no
+model. The work is spread by Apache Beam, or over JAX devices (--on_devices).
+
+The same command goes on where a killed or stopped one was. Pictures that cannot
+be used are listed in OUT/quarantine.jsonl; OUT/report.html shows what was made.
+"""
+
+import argparse
+import functools
+import importlib
+import inspect
+import logging
+import os
+import sys
+
+_EPILOG = """Any flag of Apache Beam may follow SOURCE, say
+--runner DataflowRunner --project P --region R --temp_location gs://B/tmp.
+Compiled programs are kept between runs where JAX_COMPILATION_CACHE_DIR says."""
+
+
+# Kind -> module of data/ and the source in it.
+_KINDS = {
+  "folder": ("pictures", "ImageFolder"),
+  "tar": ("tars", "TarShards"),
+  "jsonl": ("sources", "Folders"),
+  "tfds": ("pictures", "Dataset"),
+  "scannet": ("scannet", "ScanNet"),
+  "tum": ("tum", "Tum"),
+}
+
+
+def main(argv=None) -> int:
+  """Returns the exit status: 0, 1 after a line of error, 128 + a signal's."""
+  args, flags = _parse(argv)
+  logging.basicConfig(level=logging.ERROR, format="%(message)s")
+  logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+  from hispatial_jax.precompute import run
+
+  try:
+    _print_summary(args, _run(args, flags))
+  except run.Interrupted as error:
+    print(error, file=sys.stderr, flush=True)
+    return error.code
+  except (ValueError, OSError, RuntimeError, ImportError) as error:
+    if args.debug:
+      raise
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    return 1
+  return 0
+
+
+def _parse(argv):
+  parser = argparse.ArgumentParser(
+    description=__doc__,
+    epilog=_EPILOG,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+    allow_abbrev=False,
+  )
+  add = parser.add_argument
+  add("source", metavar="SOURCE", help="pictures, see above")
+  add("--kind", choices=_KINDS, help="of the source, where it cannot be told")
+  add("--val", type=float, default=0.0, help="share for split val, by name (0)")
+  add("--stride", type=int, help="of ScanNet and TUM, every so many frames")
+  add("--out", required=True, help="folder of the dataset, or a bucket")
+  add("--moge", metavar="MODEL", help="MoGe-2 checkpoint")
+  add(
+    "--overwrite", action="store_true", help="replace records of other options"
+  )
+  _add_options(parser.add_argument_group("what the records depend on"))
+  _add_work(parser.add_argument_group("who works"))
+  bad = parser.add_argument_group("bad pictures")
+  bad.add_argument(
+    *_names("max-bad-share"),
+    type=float,
+    default=0.01,
+    help="of all pictures; more end the run (0.01)",
+  )
+  bad.add_argument(
+    *_names("redo-bad"),
+    action="store_true",
+    help="make shards with bad pictures again",
+  )
+  add("--debug", action="store_true", help="show where an error comes from")
+  args, flags = parser.parse_known_args(argv)
+  if args.on_devices and flags:
+    parser.error(f"unknown with --on_devices: {' '.join(flags)}")
+  return args, (f"--runner={args.runner}", *flags)
+
+
+def _add_options(group) -> None:
+  number = functools.partial(group.add_argument, type=int)
+  number("--size", default=0, help="at most so many pixels a side (0: as is)")
+  number(*_names("batch-size"), default=8, help="pictures for each device (8)")
+  number(*_names("shard-size"), default=256, help="pictures of a file (256)")
+  number(
+    *_names("resolution-level"), default=9, help="0..9, how finely to look (9)"
+  )
+  group.add_argument(
+    "--dtype",
+    default="float32",
+    choices=["float32", "bfloat16"],
+    help="that the model computes in (float32)",
+  )
+
+
+def _add_work(group) -> None:
+  add = group.add_argument
+  add("--runner", default="DirectRunner", help="of Apache Beam (DirectRunner)")
+  add("--workers", type=int, default=1, help="processes of Beam's runner (1)")
+  add("--threads", type=int, help="of each, that read and compress (cores)")
+  add(
+    *_names("on-devices"),
+    action="store_true",
+    help="all local and remote JAX devices, instead of Beam",
+  )
+  add("--distributed", action="store_true", help="several processes (a pod)")
+  add("--coordinator", help="HOST:PORT, where nothing tells it")
+  add(*_names("num-processes"), type=int)
+  add(*_names("process-id"), type=int)
+
+
+def _names(name: str) -> list[str]:
+  return [f"--{name}", f"--{name.replace('-', '_')}"]
+
+
+def _run(args, flags):
+  from hispatial_jax.precompute import plan, run
+
+  options = plan.Options(
+    shard_size=args.shard_size,
+    batch_size=args.batch_size,
+    size=args.size,
+    resolution_level=args.resolution_level,
+  )
+  crew = _crew(args, flags)
+  source = _source(args)
+  return run.run(
+    source,
+    args.out,
+    options,
+    crew,
+    model=_model_facts(args),
+    max_bad_share=args.max_bad_share,
+    overwrite=args.overwrite,
+    redo_bad=args.redo_bad,
+  )
+
+
+def _crew(args, flags):
+  """Whoever works; flags of Beam's are checked here, before anything is."""
+  from hispatial_jax.precompute import work
+
+  threads = args.threads or work.THREADS
+  load = _loader(args)
+  if args.on_devices:
+    from hispatial_jax.precompute import devices
+
+    devices.start(
+      args.coordinator,
+      args.num_processes,
+      args.process_id,
+      distributed=args.distributed,
+    )
+    return devices.Crew(load, threads)
+  from hispatial_jax.precompute import beam
+
+  beam.pipeline_flags(flags, args.workers)
+  return beam.Crew(load, args.workers, threads, flags)
+
+
+def _loader(args):
+  """What loads the model; Beam sends it to its workers."""
+  if not args.moge:
+    return None
+  from hispatial_jax.moge import infer
+
+  return functools.partial(infer.MoGe.load, args.moge, dtype=args.dtype)
+
+
+def _model_facts(args):
+  if not args.moge:
+    return None
+  from hispatial_jax.precompute import plan
+
+  return {
+    "file": os.path.basename(args.moge.rstrip("/")),
+    "sha256": plan.checksum(args.moge),
+    "dtype": args.dtype,
+  }
+
+
+def _source(args):
+  """The source; what was given for another kind is an error there."""
+  options = {"val": args.val, "stride": args.stride}
+  options = {key: value for key, value in options.items() if value}
+  if args.kind is None:
+    from hispatial_jax.data import pictures
+
+    return pictures.open_source(args.source, **options)
+  module, name = _KINDS[args.kind]
+  kind = getattr(importlib.import_module(f"hispatial_jax.data.{module}"), name)
+  wrong = options.keys() - inspect.signature(kind).parameters
+  if wrong:
+    names = ", ".join(f"--{key}" for key in sorted(wrong))
+    raise ValueError(f"{names}: not for --kind {args.kind}")
+  return kind(args.source, **options)
+
+
+def _print_summary(args, done) -> None:
+  counted, speed = done["tally"], done["speed"]
+  bad = sum(counted["bad"].values())
+  reasons = ", ".join(f"{k}: {v}" for k, v in counted["bad"].items())
+  note = f", {bad} bad pictures left out ({reasons})" if bad else ""
+  size = counted["bytes"]["stored"] / max(1, counted["records"]) / 1e3
+  pixels = counted["pixels"]
+  valid = 100 * pixels["valid"] / max(1, pixels["all"])
+  print(
+    f"{args.out}: {counted['records']:,} records of {size:.1f} kB{note}\n"
+    f"  {valid:.1f} % of the pixels valid; {speed['images']:,} images in"
+    f" {speed['seconds']:.1f} s, {speed['images_per_second']:.2f} a second"
+  )
+  if done["problems"]:
+    reasons = ", ".join(f"{k}: {v}" for k, v in done["problems"].items())
+    print(f"  no picture in what the source also holds ({reasons})")
+
+
+def _leave(code: int) -> None:
+  """Ends also where workers still hold threads; other processes first."""
+  sys.stdout.flush()
+  sys.stderr.flush()
+  if code and "jax" in sys.modules:
+    import jax
+
+    if jax.distributed.is_initialized():
+      jax.distributed.shutdown()
+  if code:
+    os._exit(code)
+
+
+if __name__ == "__main__":
+  _leave(main())
