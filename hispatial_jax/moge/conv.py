@@ -91,7 +91,8 @@ def winograd(activation, x, kernel, bias, residual=None) -> jax.Array:
   def strip(number, top):
     part = strips.read_wider(x, number, top, rows)
     part = activation(part) if activation else part
-    y = _cells(part.astype(jnp.float32), kernel) + bias
+    part = jax.lax.optimization_barrier(part.astype(jnp.float32))
+    y = _cells(part, kernel) + bias
     if residual is not None:
       part = strips.read(residual, number, top, rows)
       y = part.astype(jnp.float32) + y
