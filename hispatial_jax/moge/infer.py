@@ -30,7 +30,6 @@ import numpy as np
 from hispatial_jax.core import tree
 from hispatial_jax.moge import checkpoint, metric, variants
 from hispatial_jax.moge import frame as frame_lib
-from hispatial_jax.moge import model as model_lib
 
 PointMap = metric.PointMap
 _FINEST = 9
@@ -65,7 +64,7 @@ class MoGe:
     """
     params = tree.merge(variants.param_shapes(config), params)
     self.config, self.dtype = config, dtype
-    self._model = model_lib.Model(**variants.hashable(config), dtype=dtype)
+    self._model = variants.build(config, dtype)
     devices = list(devices or jax.devices()[:1])
     mesh = jax.sharding.Mesh(np.array(devices), ("data",))
     spec = jax.sharding.PartitionSpec
