@@ -39,11 +39,11 @@ def main() -> None:
   """Works until there is no more work."""
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   follow(int(os.environ[_PARENT]))
-  from apache_beam.runners.worker import sdk_worker_main
-
   # What goes wrong is told through the store, in one line. What libraries write
   # themselves is still seen.
   logging.disable(logging.CRITICAL)
+  from apache_beam.runners.worker import sdk_worker_main
+
   try:
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
       sdk_worker_main.main([])
