@@ -19,7 +19,7 @@ def compile_network(args) -> None:
   import jax.numpy as jnp
   from jax.experimental import topologies
 
-  from hispatial_jax.moge import frame, infer, variants
+  from hispatial_jax.moge import dinov2, frame, infer, variants
 
   config = variants.config(args.variant)
   net = variants.build(config, args.dtype)
@@ -41,7 +41,7 @@ def compile_network(args) -> None:
   params = jax.tree.map(
     lambda x: of(x.shape, args.dtype), variants.param_shapes(config)
   )
-  x = of((args.batch, frame.PATCH * rows, frame.PATCH * columns, 3))
+  x = of((args.batch, dinov2.PATCH * rows, dinov2.PATCH * columns, 3))
   traced = infer._network.trace(net, params, x, of((args.batch,)))
   compiled = traced.lower().compile()
   memory = compiled.memory_analysis()
