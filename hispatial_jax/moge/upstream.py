@@ -143,14 +143,17 @@ class Upstream:
     for image in images:
       frame.check(image)
     size = images.shape[1:3]
-    found = self.model.infer(
-      self.tensor(images),
-      num_tokens=num_tokens or self.tokens(),
-      fov_x=self._fov(fov_x_deg, intrinsics, len(images), size),
-      force_projection=force_projection,
-      apply_mask=apply_mask,
-      use_fp16=self.dtype == "float16",
-    )
+    with warnings.catch_warnings():
+      # It asks for float32 by way of autocast, which torch has not on CPUs.
+      warnings.filterwarnings("ignore", "In CPU autocast")
+      found = self.model.infer(
+        self.tensor(images),
+        num_tokens=num_tokens or self.tokens(),
+        fov_x=self._fov(fov_x_deg, intrinsics, len(images), size),
+        force_projection=force_projection,
+        apply_mask=apply_mask,
+        use_fp16=self.dtype == "float16",
+      )
     found = {k: v[0] if single else v for k, v in found.items()}
     found = {name: x.cpu().numpy() for name, x in found.items()}
     depth = found["depth"]

@@ -170,7 +170,7 @@ def reference(args, images) -> dict:
     "encoder": lambda: run(net.encoder, x, *grid, return_class_token=True),
     "forward": lambda: run(net.forward, x, tokens),
     "solve": lambda: run(geometry_torch.recover_focal_shift, points, mask),
-    "infer": lambda: run(net.infer, x, tokens, use_fp16=half),
+    "infer": lambda: eyes.infer(images, num_tokens=tokens),
   }
 
 
