@@ -1,13 +1,13 @@
 """Eval batches taken apart, and rows of all hosts put together."""
 
 import functools
-import json
 from collections.abc import Callable
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from hispatial_jax.core import mesh
 from hispatial_jax.data import pipeline
 
 NOT_ARRAYS = ("qa", "ids", "index")
@@ -105,10 +105,4 @@ def bucket(arrays: dict, step: int = 16) -> int:
 
 def gather(items: list) -> list:
   """Concatenates every process's list of JSON values, known to all."""
-  if jax.process_count() == 1:
-    return items
-  raw = json.dumps(items).encode()
-  size = int(multihost_utils.process_allgather(np.int32(len(raw))).max())
-  padded = np.frombuffer(raw.ljust(size), np.uint8)
-  parts = multihost_utils.process_allgather(padded)
-  return [item for part in parts for item in json.loads(part.tobytes())]
+  return [item for part in mesh.gather_json(items) for item in part]
