@@ -214,11 +214,15 @@ _NUMPY = [
 
 
 def _reason(error) -> str:
-  """The global that is not allowed, or the first line of what torch says."""
+  """The global that is not allowed, or what was wrong, without torch's hints.
+
+  Its message begins with three lines on how to execute the file after all.
+  """
   found = re.search(r"GLOBAL (\S+)", str(error))
-  return found.group(1) if found else _first_line(error)
+  said = found or re.search(r"WeightsUnpickler error:\s*(.+)", str(error))
+  return _first_line(said.group(1) if said else error)
 
 
 def _first_line(error) -> str:
-  text = str(error).strip().split("\n")[0]
-  return f"{text:.200}" or type(error).__name__
+  text = str(error).strip().split("\n")[0].split(". ")[0]
+  return f"{text:.120}" or type(error).__name__
