@@ -53,7 +53,7 @@ def test_a_part_of_a_split(built):
 def test_needs_no_tensorflow(built):
   code = (
     "import sys; from hispatial_jax.data import builder;"
-    f"assert len(builder.open_split({str(built[0])!r}, 'val')[0]) == 9;"
+    f"assert len(builder.open_split({str(built[0])!r}, 'val')[0]) == 10;"
     "assert 'tensorflow' not in sys.modules and 'apache_beam' not in"
     " sys.modules"
   )

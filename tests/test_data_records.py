@@ -121,3 +121,19 @@ def test_pictures_are_plain_files():
   assert cv2.imdecode(
     np.frombuffer(stored["depth"], np.uint8), cv2.IMREAD_UNCHANGED
   ).shape == (28, 28)
+
+
+def test_native_sizes_are_kept_and_older_records_have_their_own():
+  raw = data_fakes.record(size=28)
+  stored = records.encode(raw | {"native": [[480, 640], [240, 320]]})
+  native = records.decode(stored)["native"]
+  assert native.tolist() == [[480, 640], [240, 320]]
+  del stored["native"]
+  assert records.decode(stored)["native"].tolist() == [[28, 28], [28, 28]]
+
+
+def test_released_items_are_kept_to_the_last_digit():
+  item = {"raw_bbox": [1 / 3, 2.0]}
+  row = {"question": "", "answer": "", "level": 1, "task": "x", "meta": item}
+  raw = data_fakes.record() | {"qa": [row | {"format": records.RELEASED}]}
+  assert records.decode(records.encode(raw))["qa"][0]["meta"] == item

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hispatial_jax.core import geometry
 from hispatial_jax.pp import points
 
 _K = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]], np.float32)
@@ -37,3 +38,33 @@ def test_drop_points():
   assert (out["points"] == 0).all()
   with pytest.raises(ValueError, match="after points"):
     op({})
+
+
+@pytest.mark.parametrize("native", [(72, 96), (80, 64), (30, 40)])
+def test_stored_smaller_is_the_same_point_map(native):
+  rng = np.random.default_rng(0)
+  depth = rng.uniform(0.5, 9, native).astype(np.float32)
+  stored = geometry.resize_nearest(depth, (56, 56))
+  want = points.points(depth, _K, 56)
+  got = points.points(stored, _K, 56, native=native)
+  np.testing.assert_array_equal(got, want)
+
+
+def test_only_what_stays_is_unprojected_and_nothing_else_changes():
+  rng = np.random.default_rng(0)
+  depth = rng.uniform(0.5, 400, (72, 96)).astype(np.float32)
+  whole = np.minimum(geometry.unproject(depth, _K), 250)
+  want = geometry.resize_nearest(whole, (448, 448))
+  np.testing.assert_array_equal(points.points(depth, _K, 448)[..., :3], want)
+
+
+def test_what_unknown_pixels_hold():
+  depth = np.array([[0, 35], [np.inf, 4]], np.float32)
+  default = points.points(depth, _K, 2, max_depth_m=30)
+  assert default[..., 3].tolist() == [[0, 0], [0, 1]]
+  assert (default[default[..., 3] == 0, :3] == 250).all()
+  assert points.points(depth, _K, 2, unknown_m=0.0)[1, 0].tolist() == [0] * 4
+  kept = points.points(depth, _K, 2, max_depth_m=30, unknown_m=None)
+  assert kept[0, 0].tolist() == [0] * 4
+  assert kept[0, 1].tolist() == [8.75, -8.75, 35, 0]
+  assert kept[1, 0].tolist() == [250, 250, 250, 0]

@@ -47,13 +47,19 @@ def pixel_centres(size: tuple[int, int], xp: Any = np) -> tuple[Array, Array]:
   return u, v
 
 
-def unproject(depth_m: Array, intrinsics: Array) -> Array:
+def unproject(
+  depth_m: Array,
+  intrinsics: Array,
+  centres: tuple[Array, Array] | None = None,
+) -> Array:
   """Depth map -> points in the camera frame.
 
   Args:
     depth_m: [..., H, W] z-depth in metres. NaN and inf give NaN or inf points:
       mask them by the depth.
     intrinsics: [..., 3, 3] normalised; its leading axes are those of depth_m.
+    centres: u f32[W], v f32[H] where the values were measured; None: the
+      centres of an H x W grid.
 
   Returns:
     f32[..., H, W, 3] metres.
@@ -63,7 +69,7 @@ def unproject(depth_m: Array, intrinsics: Array) -> Array:
   xp = _namespace(depth_m, intrinsics)
   depth = xp.asarray(depth_m, dtype=xp.float32)
   fx, skew, cx, fy, cy = _entries(xp, intrinsics, trailing=2)
-  u, v = pixel_centres(depth.shape[-2:], xp)
+  u, v = centres or pixel_centres(depth.shape[-2:], xp)
   y = (v[:, None] - cy) / fy
   x = (u[None, :] - cx - skew * y) / fx
   with np.errstate(invalid="ignore"):  # 0 * inf on the axis of a sky pixel

@@ -204,7 +204,11 @@ def open_split(
       f"{place} has no split {name!r}"
       + spec.did_you_mean(name, list(builder.info.splits))
     )
-  wanted = columns or tuple(column.key for column in records.TABLE)
+  there = builder.info.features
+  keys = [column.key for column in records.TABLE]
+  wanted = columns or tuple(
+    k for k in keys if k in there or k not in records.OPTIONAL
+  )
   missing = set(wanted) - set(builder.info.features)
   if missing:
     raise ValueError(f"{place} lacks the columns {', '.join(sorted(missing))}")

@@ -145,11 +145,12 @@ def _outline(path: str) -> tuple[dict[str, int], bool]:
   from hispatial_jax.data import builder
 
   sizes, columns = builder.outline(path)
+  needed = {c.key for c in records.TABLE} - set(records.OPTIONAL)
   if "image" not in columns:
     raise ValueError(
       f"{path} has no column image, but {', '.join(sorted(columns))}"
     )
-  return sizes, columns >= {column.key for column in records.TABLE}
+  return sizes, columns >= needed
 
 
 @functools.lru_cache(maxsize=8)

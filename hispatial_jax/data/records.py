@@ -5,12 +5,15 @@
   record   a Python dict, arrays and lists, as every source gives it and as the
            pipeline's operations see it: id, source, image u8[H,W,3] RGB (or the
            bytes of a JPEG or PNG file), depth_m f32[H,W] (0 or NaN unknown, inf
-           the sky) or None, intrinsics f32[3,3] normalised, qa, objects.
+           the sky) or None, intrinsics f32[3,3] normalised, qa, objects and
+           native, where they have any.
   stored   what TFDS writes: the columns of TABLE, pictures as encoded bytes.
 
 `encode` turns the first into the second, `decode` back. Depth may have another
 size than the image if its aspect ratio is the same within one pixel: both see
-the same unit image, for which the intrinsics hold.
+the same unit image, for which the intrinsics hold. Where both were made smaller
+for storage, `native` says from what: depth keeps the rays of the pixels that it
+was measured at, and boxes of questions count native pixels.
 """
 
 import json
@@ -45,16 +48,21 @@ TABLE = (
   Column("intrinsics", "float32", (3, 3), "image", "of the unit image, +0.5"),
   Column("qa", "sequence", (None,), "", "stored questions, see QA_TABLE"),
   Column("objects", "json", (), "m", "annotations: gravity, objects, kind"),
+  Column("native", "int32", (2, 2), "px", "height, width: image, then depth"),
 )
+# Absent in records written before there was such a column.
+OPTIONAL = ("native",)
 
 QA_TABLE = (
   Column("question", "text", (), "", ""),
   Column("answer", "text", (), "", ""),
-  Column("level", "int32", (), "", "0..3"),
+  Column("level", "int32", (), "", "0..3; -1 of none"),
   Column("task", "text", (), "", "name of the task"),
-  Column("format", "text", (), "", "text, mcq or yes_no"),
-  Column("meta", "json", (), "", "evidence of the answer"),
+  Column("format", "text", (), "", "text, mcq, yes_no; released, turn"),
+  Column("meta", "json", (), "", "evidence of the answer; a released item"),
 )
+# Formats of what is stored as others released it, and drawn at load time.
+RELEASED, TURN = "released", "turn"
 
 _ASSUMED_FOV = math.radians(60)
 
@@ -95,6 +103,7 @@ def encode(record: Record, *, quality: int = 95) -> dict[str, Any]:
       wrong[0][0], f"record {name!r}: " + "; ".join(text for _, text in wrong)
     )
   codes, near, far = codec.encode_depth(depth)
+  sizes = image.shape[:2], depth.shape
   return {
     "id": name,
     "source": str(record.get("source") or ""),
@@ -105,6 +114,7 @@ def encode(record: Record, *, quality: int = 95) -> dict[str, Any]:
     "intrinsics": matrix,
     "qa": qa,
     "objects": objects,
+    "native": np.asarray(record.get("native", sizes), np.int32),
   }
 
 
@@ -113,7 +123,7 @@ def decode(stored: dict[str, Any]) -> Record:
 
   Returns:
     id, source, image u8[H,W,3], depth_m f32[H,W] (NaN unknown, inf sky),
-    intrinsics f32[3,3], qa list of dict, objects dict.
+    intrinsics f32[3,3], qa list of dict, objects dict, native i32[2,2].
 
   Raises:
     BadRecord: pictures that do not decode, intrinsics or texts out of form.
@@ -133,6 +143,9 @@ def decode(stored: dict[str, Any]) -> Record:
       "intrinsics": matrix,
       "qa": _decode_qa(stored["qa"]),
       "objects": json.loads(stored["objects"]),
+      "native": np.asarray(
+        stored.get("native", (image.shape[:2], depth_m.shape)), np.int32
+      ),
     }
   except json.JSONDecodeError as error:
     raise BadRecord("json", f"record {name!r}: {error}") from error
@@ -176,7 +189,8 @@ def _encode_qa(items) -> list[dict[str, Any]]:
       raise ValueError(f"qa {number} has no {', '.join(missing)}")
     row = {c.key: str(item[c.key]) for c in QA_TABLE[:5]}
     row["level"] = int(item["level"])
-    rows.append(row | {"meta": _dump(item.get("meta") or {})})
+    digits = None if row["format"] == RELEASED else 4
+    rows.append(row | {"meta": _dump(item.get("meta") or {}, digits)})
   return rows
 
 
@@ -200,18 +214,20 @@ def _text(value) -> str:
   return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _dump(value) -> str:
-  """Compact JSON: floats rounded to 1e-4, arrays as lists, NaN refused."""
-  return json.dumps(_plain(value), allow_nan=False, separators=(",", ":"))
+def _dump(value, digits: int | None = 4) -> str:
+  """Compact JSON: floats rounded, arrays as lists, NaN refused."""
+  return json.dumps(
+    _plain(value, digits), allow_nan=False, separators=(",", ":")
+  )
 
 
-def _plain(value):
+def _plain(value, digits):
   if isinstance(value, dict):
-    return {str(k): _plain(v) for k, v in value.items()}
+    return {str(k): _plain(v, digits) for k, v in value.items()}
   if isinstance(value, np.ndarray | np.generic):
-    return _plain(value.tolist())
+    return _plain(value.tolist(), digits)
   if isinstance(value, list | tuple):
-    return [_plain(v) for v in value]
-  if isinstance(value, float):
-    return round(value, 4)
+    return [_plain(v, digits) for v in value]
+  if isinstance(value, float) and digits is not None:
+    return round(value, digits)
   return value

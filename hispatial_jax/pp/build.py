@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hispatial_jax.core import spec
-from hispatial_jax.pp import image, points, questions, text
+from hispatial_jax.pp import image, points, questions, released, text
 
 Example = dict[str, Any]
 Op = Callable[[Example], Example]
@@ -29,6 +29,9 @@ OPS = {
   "scene": questions.get_scene,
   "draw_qa": questions.get_draw_qa,
   "stored_qa": questions.get_stored_qa,
+  "wild_qa": released.get_wild_qa,
+  "ca1m_qa": released.get_ca1m_qa,
+  "general_qa": released.get_general_qa,
 }
 TEXT_OPS = {
   "tokenize": text.get_tokenize,

@@ -12,39 +12,86 @@ def points(
   intrinsics: np.ndarray,
   size: int,
   limit_m: float = LIMIT_M,
+  *,
+  native: tuple[int, int] | None = None,
+  max_depth_m: float | None = None,
+  unknown_m: float | None = LIMIT_M,
 ) -> np.ndarray:
-  """Unprojects at the stored resolution, then resizes by nearest neighbour.
+  """The points that unprojecting all and then resizing by nearest would give.
+
+  Only those that stay are unprojected, along the rays of the pixels that they
+  were measured at.
 
   Args:
     depth_m: f32[H,W] metres; 0, NaN or inf: unknown.
     intrinsics: f32[3,3] normalised.
     size: S.
     limit_m: coordinates beyond are set to it; there is no lower limit.
+    native: (height, width) of the map that depth_m was taken from by nearest
+      neighbour; None: it is that map.
+    max_depth_m: depth from here on is unknown; None: none is too far.
+    unknown_m: all coordinates of unknown pixels. None: what they unproject to,
+      limit_m where that is no number.
 
   Returns:
     f32[S,S,4]: x right, y down, z forward, mask; unknown pixels hold
-    (limit_m, limit_m, limit_m, 0).
+    (unknown_m, unknown_m, unknown_m, 0).
 
   Source: golden/hispatial_data/FORMAT.md, "Geometry", "Resize", "Clip".
   """
+  height, width = native or depth_m.shape
+  rows, from_row = _indices(height, depth_m.shape[0], size)
+  columns, from_column = _indices(width, depth_m.shape[1], size)
+  depth = np.asarray(depth_m, np.float32)[from_row[:, None], from_column]
   with np.errstate(invalid="ignore"):
-    known = np.isfinite(depth_m) & (depth_m > 0)
-  depth = np.where(known, depth_m, 0).astype(np.float32)
-  out = np.empty((*depth.shape, 4), np.float32)
-  xyz = geometry.unproject(depth, np.asarray(intrinsics, np.float32))
+    known = np.isfinite(depth) & (depth > 0)
+    if max_depth_m is not None:
+      known &= depth < max_depth_m
+    seen = known if unknown_m is not None else np.isfinite(depth)
+  u, v = geometry.pixel_centres((height, width))
+  xyz = geometry.unproject(
+    np.where(seen, depth, np.float32(0)),
+    np.asarray(intrinsics, np.float32),
+    (u[columns], v[rows]),
+  )
+  out = np.empty((size, size, 4), np.float32)
   np.minimum(xyz, np.float32(limit_m), out=out[..., :3])
   out[..., 3] = known
-  out[~known, :3] = limit_m
-  if depth.shape == (size, size):
-    return out
-  return geometry.resize_nearest(out, (size, size))
+  out[~seen, :3] = limit_m if unknown_m is None else unknown_m
+  return out
 
 
-def get_points(size: int, limit_m: float = LIMIT_M):
+def _indices(native: int, stored: int, size: int):
+  """Of each pixel of the result: where it lies in the native map, the stored.
+
+  Both i64[size]; they differ where the stored map is not the native one.
+  """
+  of_stored = geometry.nearest_indices(stored, size)
+  if native == stored:
+    return of_stored, of_stored
+  return geometry.nearest_indices(native, stored)[of_stored], of_stored
+
+
+def get_points(
+  size: int,
+  limit_m: float = LIMIT_M,
+  *,
+  max_depth_m: float | None = None,
+  unknown_m: float | None = LIMIT_M,
+):
   """Op `points(112)`: depth_m, intrinsics -> points f32[S,S,4]."""
 
   def op(example):
-    out = points(example["depth_m"], example["intrinsics"], size, limit_m)
+    native = example.get("native")
+    out = points(
+      example["depth_m"],
+      example["intrinsics"],
+      size,
+      limit_m,
+      native=None if native is None else tuple(native[1]),
+      max_depth_m=max_depth_m,
+      unknown_m=unknown_m,
+    )
     return {**example, "points": out}
 
   return op

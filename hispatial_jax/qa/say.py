@@ -40,6 +40,24 @@ def location(row: int, column: int) -> str:
   return f"<loc{y:04d}><loc{x:04d}>" * 2
 
 
+def box_tokens(box, size: tuple[float, float], *, most: int = 1023) -> str:
+  """A box as four location tokens, y1 x1 y2 x2.
+
+  >>> box_tokens((0, 0, 448, 224), (448, 448))
+  '<loc0000><loc0000><loc0512><loc1023>'
+
+  Args:
+    box: x1, y1, x2, y2.
+    size: width, height in the same unit.
+    most: the largest token; PaliGemma has none for 1024, the far border.
+
+  Source: golden/hispatial_data/FORMAT.md, "Text": half to even.
+  """
+  (x1, y1, x2, y2), (width, height) = box, size
+  shares = (y1 / height, x1 / width, y2 / height, x2 / width)
+  return "".join(f"<loc{min(round(s * 1024), most):04d}>" for s in shares)
+
+
 def pixel(token: int) -> int:
   """The pixel index that a location token's number was made from."""
   return round(token * MAP_SIZE / 1024)
