@@ -1,6 +1,5 @@
 """Eval batches taken apart, and rows of all hosts put together."""
 
-import functools
 from collections.abc import Callable
 
 import jax
@@ -38,12 +37,13 @@ def batches(data: dict, *, tokenizer, batch_size: int, mode: str) -> Callable:
 
   Raises:
     ValueError: the processes do not divide batch_size.
+    FileNotFoundError: no records.
   """
   hosts = jax.process_count()
   if batch_size % hosts:
     raise ValueError(f"batch_size={batch_size} is no multiple of {hosts} hosts")
-  return functools.partial(
-    pipeline.eval_batches,
+  # Opened now, so that what is wrong with it is said before hours of training.
+  found = pipeline.eval_batches(
     data,
     tokenizer=tokenizer,
     batch_size=batch_size // hosts,
@@ -51,6 +51,7 @@ def batches(data: dict, *, tokenizer, batch_size: int, mode: str) -> Callable:
     process_count=hosts,
     mode=mode,
   )
+  return lambda: found
 
 
 def prompts(arrays: dict, length: int | None = None) -> dict:
