@@ -54,6 +54,14 @@ def huge_jpeg() -> bytes:
   return bytes(data)
 
 
+def damaged_jpeg() -> bytes:
+  """One that is there to its end, but without a sane table of codes."""
+  data = bytearray(jpeg())
+  at = data.find(b"\xff\xc4")
+  data[at + 5 : at + 21] = b"\x7f" * 16
+  return bytes(data)
+
+
 def chunk(kind: bytes, content: bytes) -> bytes:
   """A chunk of a PNG."""
   check = zlib.crc32(kind + content)

@@ -101,6 +101,8 @@ def _line(ray: np.ndarray, place: np.ndarray) -> tuple[float, float]:
     raise ValueError(f"{len(ray)} known points are too few to fit a camera")
   with np.errstate(divide="ignore", invalid="ignore"):
     slope = np.median((place[one] - place[other]) / (ray[one] - ray[other]))
+  if not 0 < slope < np.inf:
+    raise ValueError("the points are of no pinhole camera")
   centre = np.median(place - slope * ray)
   for _ in range(_ROUNDS):
     near = np.abs(place - slope * ray - centre) <= _ON_RAY * abs(slope)
@@ -108,8 +110,6 @@ def _line(ray: np.ndarray, place: np.ndarray) -> tuple[float, float]:
       break
     lines = np.stack([ray[near], np.ones(near.sum())], axis=1)
     slope, centre = np.linalg.lstsq(lines, place[near])[0]
-  if not slope > 0 or not np.isfinite(slope + centre):
-    raise ValueError("the points are of no pinhole camera")
   return slope, centre
 
 
