@@ -14,8 +14,9 @@ def _map(height=40, width=60):
   return points, np.ones((height, width), bool)
 
 
-def test_a_camera_is_found_among_wrong_points():
-  points, known = _map()
+@pytest.mark.parametrize("size", [(40, 60), (150, 200)])
+def test_a_camera_is_found_among_wrong_points(size):
+  points, known = _map(*size)
   rng = np.random.default_rng(0)
   wrong = rng.random(known.shape) < 0.15
   points[wrong, :2] += rng.normal(0, 5, (wrong.sum(), 2))

@@ -178,9 +178,9 @@ def point_map(content: Any):
     codec.BadInput: "pt_content", "intrinsics" or "not_pinhole".
   """
   points, mask = _points_and_mask(content)
-  z = points[..., 2]
+  x, y, z = np.moveaxis(points, -1, 0)
   with np.errstate(invalid="ignore"):
-    known = mask & np.isfinite(points).all(axis=-1) & (z > 0)
+    known = mask & (z > 0) & np.isfinite(x) & np.isfinite(y) & np.isfinite(z)
   given = content.get("intrinsics")
   matrix = None if given is None else camera(given)
   notes: list[tuple[str, str]] = []
