@@ -28,6 +28,15 @@ def test_a_camera_is_found_among_wrong_points(size):
   np.testing.assert_array_equal(on_rays, known & ~wrong)
 
 
+def test_noise_is_averaged():
+  points, known = _map(150, 200)
+  rng = np.random.default_rng(0)
+  noise = rng.normal(0, 3e-4, (150, 200, 2))
+  points[..., :2] += noise * points[..., 2:]
+  # A slope of 4,096 pairs: 1.25 * sqrt(2) * 3e-4 / 64 / 0.3, or 3e-5.
+  np.testing.assert_allclose(cameras.fit(points, known), _CAMERA, atol=3e-5)
+
+
 def test_a_point_may_be_a_thousandth_of_its_depth_beside_the_ray():
   points, known = _map()
   z = points[..., 2]

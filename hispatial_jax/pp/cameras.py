@@ -8,8 +8,8 @@ from hispatial_jax.core import geometry
 # How far beside a camera's ray a point may be, in its depth.
 _ON_RAY = 1e-3
 # Pairs of points, at least so far apart in the unit image, that a camera is
-# fitted to; the fewest and most points; rounds of least squares.
-_PAIRS, _APART, _FEWEST, _MOST, _ROUNDS = 4096, 0.05, 16, 1 << 14, 3
+# fitted to; the fewest and the most points.
+_PAIRS, _APART, _FEWEST, _MOST = 4096, 0.05, 16, 1 << 14
 
 
 def from_pixels(
@@ -71,7 +71,7 @@ def on_rays(
 def fit(points: np.ndarray, known: np.ndarray) -> np.ndarray:
   """The camera that a point map is of, without skew.
 
-  Medians find it among wrong points, least squares make it exact.
+  Medians over pairs of points find it among wrong ones.
 
   Args:
     points: f64[H,W,3] metres.
@@ -109,14 +109,7 @@ def _line(ray: np.ndarray, place: np.ndarray, rng) -> tuple[float, float]:
     slope = np.median((place[one] - place[other]) / (ray[one] - ray[other]))
   if not 0 < slope < np.inf:
     raise ValueError("the points are of no pinhole camera")
-  centre = np.median(place - slope * ray)
-  for _ in range(_ROUNDS):
-    near = np.abs(place - slope * ray - centre) <= _ON_RAY * abs(slope)
-    if near.sum() < len(ray) / 2:
-      break
-    lines = np.stack([ray[near], np.ones(near.sum())], axis=1)
-    slope, centre = np.linalg.lstsq(lines, place[near])[0]
-  return slope, centre
+  return slope, np.median(place - slope * ray)
 
 
 def see(
