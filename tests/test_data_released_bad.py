@@ -130,6 +130,12 @@ _BAD = [
     "(6, 8), float32: truncated",
   ),
   ("ca1m", {"depth_npy": b"\x93NUMPY"}, "npy", "no .npy file"),
+  (
+    "ca1m",
+    {"depth_npy": fakes.npy(fakes.depth()).replace(b"(6, 8), }", b"(6, 8(( }")},
+    "npy",
+    "no .npy file",
+  ),
   ("ca1m", {"depth_npy": b""}, "npy", "_depth.npy: no .npy file"),
   (
     "ca1m",

@@ -7,6 +7,7 @@ codec.BadInput, in one line.
 import io
 import json
 import math
+import tokenize
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,17 @@ from hispatial_jax.pp import cameras, codec, headers, png_text
 
 # Half of the pixels on the rays of a camera make it the picture's camera.
 _PINHOLE, _FEW = 0.5, 0.01
+# What numpy raises on the header of a damaged .npy.
+_NO_HEADER = (
+  ValueError,
+  EOFError,
+  TypeError,
+  SyntaxError,
+  OverflowError,
+  MemoryError,
+  RecursionError,
+  tokenize.TokenError,
+)
 
 
 def picture(data: bytes) -> tuple[bytes, tuple[int, int]]:
@@ -93,7 +105,7 @@ def array(data: bytes) -> np.ndarray:
       read = form.read_array_header_2_0
     shape, fortran, dtype = read(file)
     size = math.prod(shape) * dtype.itemsize
-  except (ValueError, EOFError, TypeError, SyntaxError) as error:
+  except _NO_HEADER as error:
     text = str(error).split("\n")[0]
     raise codec.BadInput("npy", f"no .npy file ({text:.120})") from None
   if dtype.hasobject:
