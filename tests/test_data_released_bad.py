@@ -136,6 +136,12 @@ _BAD = [
     "npy",
     "no .npy file",
   ),
+  (
+    "ca1m",
+    {"depth_npy": fakes.npy(np.full((6, 8), "x"))},
+    "npy",
+    "a .npy of <U1, not of numbers",
+  ),
   ("ca1m", {"depth_npy": b""}, "npy", "_depth.npy: no .npy file"),
   (
     "ca1m",

@@ -96,8 +96,7 @@ def array(data: bytes) -> np.ndarray:
   Raises:
     codec.BadInput: "unsafe_pickle", "truncated" or "npy".
   """
-  file = io.BytesIO(data)
-  form = np.lib.format
+  file, form = io.BytesIO(data), np.lib.format
   try:
     version = form.read_magic(file)
     read = form.read_array_header_1_0
@@ -110,6 +109,8 @@ def array(data: bytes) -> np.ndarray:
     raise codec.BadInput("npy", f"no .npy file ({text:.120})") from None
   if dtype.hasobject:
     raise codec.BadInput("unsafe_pickle", "a .npy of objects is not read")
+  if dtype.kind not in "biufc":
+    raise codec.BadInput("npy", f"a .npy of {dtype}, not of numbers")
   if min(shape, default=1) < 0 or size > len(data) - file.tell():
     raise codec.BadInput(
       "truncated",
