@@ -118,6 +118,14 @@ def test_resume_in_the_middle_of_a_curriculum(parts):
   assert figures["data/weight/b"] == pytest.approx(93 / (93 + 100))
 
 
+def test_states_of_another_stream(parts):
+  (iterator,) = _train(_both(parts))
+  state = iterator.get_state()
+  for wrong in ([{"next_index": 3}], [state, state | {"position": 12}]):
+    with pytest.raises(ValueError, match="no position of this stream"):
+      iterator.set_state(*wrong)
+
+
 def test_another_seed_is_another_stream(parts):
   one, two = (_together(_train(_both(parts), seed=s)) for s in (7, 8))
   assert one != two

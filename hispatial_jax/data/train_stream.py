@@ -87,8 +87,17 @@ class TrainIterator:
       *states: of all processes of that run, however many they were. Their
         positions are one and the same; what they had counted is shared out
         among the processes of today.
+
+    Raises:
+      ValueError: they are no states of this stream.
     """
-    (position,) = {state["position"] for state in states}
+    positions = {state.get("position") for state in states}
+    if len(positions) != 1 or None in positions:
+      raise ValueError(
+        "the checkpoint holds no position of this stream (an older version's?):"
+        f" {list(states)}; start in another --workdir, with init= its parameters"
+      )
+    (position,) = positions
     start = max(0, math.ceil((position - self._rank) / self._count))
     self._examples.set_state({"next_index": start})
     self._position = position
