@@ -95,7 +95,7 @@ class TrainIterator:
     if len(positions) != 1 or None in positions:
       raise ValueError(
         "the checkpoint holds no position of this stream (an older version's?):"
-        f" {list(states)}; start in another --workdir, with init= its parameters"
+        f" {list(states)}; start in another --workdir, from its parameters"
       )
     (position,) = positions
     start = max(0, math.ceil((position - self._rank) / self._count))
