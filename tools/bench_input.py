@@ -158,7 +158,7 @@ def _straight(source, args, words) -> int:
     record = source.make(name)
     examples.append(_decoded(record) | {"draw": questions.Draw(name)})
     examples[-1] = ops(examples[-1]) | {"index": 0}
-  batches.of_examples(examples, 1)
+  batches.of_examples(examples, 1, examples[0])
   return len(examples)
 
 
