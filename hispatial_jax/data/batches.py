@@ -78,8 +78,10 @@ def _pictures(examples) -> Batch:
   sizes = {example["image"].shape for example in examples}
   if len(sizes) > 1:
     raise ValueError(f"images of several sizes {sorted(sizes)}: use resize(S)")
-  images = np.stack([example["image"] for example in examples])
-  batch = {"image": image.normalise(images)}
+  images = np.empty((len(examples), *sizes.pop()), np.float32)
+  for example, out in zip(examples, images, strict=True):
+    image.normalise(example["image"], out)
+  batch = {"image": images}
   with_points = {"points" in example for example in examples}
   if len(with_points) > 1:
     raise ValueError(
