@@ -38,6 +38,36 @@ class Source:
     return made
 
 
+def write(source, folder, change=lambda columns: columns):
+  """Writes a dataset of the records of a source.
+
+  `change` may alter the stored columns, to break them.
+  """
+  kept = sources.make_encoded
+
+  def make(source, name):
+    name, columns, problem = kept(source, name)
+    return name, change(columns), problem
+
+  sources.make_encoded = make
+  try:
+    builder.build(source, folder)
+  finally:
+    sources.make_encoded = kept
+
+
+def write_broken(folder, names, **options):
+  """Records of which those of `names` were cut after they had been checked."""
+
+  def cut(columns):
+    if columns["id"] in names:
+      columns["image"] = columns["image"][:50]
+    return columns
+
+  write(Source(**{"train": 13, "val": 0, **options}), folder, cut)
+  return str(folder)
+
+
 def record(name="r0000", size=28, num_qa=3):
   """A raw record that depends on its name alone."""
   rng = np.random.default_rng(int(name[1:]))
@@ -76,22 +106,3 @@ class Tokenizer:
 
   def decode(self, ids):
     return "".join(chr(i - 5) for i in ids if i > 4)
-
-
-def broken(folder, names, **options):
-  """Records whose pictures `names` were cut after they had been checked."""
-  source = Source(**{"train": 13, "val": 0, **options})
-  kept = sources.make_encoded
-
-  def make(source, name):
-    name, columns, problem = kept(source, name)
-    if name in names:
-      columns["image"] = columns["image"][:50]
-    return name, columns, problem
-
-  sources.make_encoded = make
-  try:
-    builder.build(source, folder)
-  finally:
-    sources.make_encoded = kept
-  return str(folder)

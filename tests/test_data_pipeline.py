@@ -9,7 +9,7 @@ import data_fakes
 import numpy as np
 import pytest
 
-from hispatial_jax.data import builder, pipeline, tally
+from hispatial_jax.data import pipeline, tally
 
 _WORDS = data_fakes.Tokenizer()
 _PP = "decode|points(28)|resize(28)|jitter(0.2)|stored_qa(2)|tokenize(64)"
@@ -18,7 +18,7 @@ _PP = "decode|points(28)|resize(28)|jitter(0.2)|stored_qa(2)|tokenize(64)"
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
   folder = tmp_path_factory.mktemp("built")
-  builder.build(data_fakes.Source(train=13, val=5), folder)
+  data_fakes.write(data_fakes.Source(train=13, val=5), folder)
   return str(folder)
 
 
@@ -134,7 +134,7 @@ def test_resume_with_another_number_of_processes(built):
 
 
 def test_corrupt_records_are_counted_and_leave_a_gap(tmp_path):
-  folder = data_fakes.broken(tmp_path, {"r0004"})
+  folder = data_fakes.write_broken(tmp_path, {"r0004"})
   batches = _train(folder, 13, cfg={"max_bad_share": 0.2})
   batch = next(batches)
   found = [name for name in batch["ids"] if name is not None]
@@ -151,7 +151,7 @@ def test_corrupt_records_are_counted_and_leave_a_gap(tmp_path):
 
 
 def test_past_the_share_the_run_stops(tmp_path):
-  folder = data_fakes.broken(tmp_path, {"r0004", "r0007"})
+  folder = data_fakes.write_broken(tmp_path, {"r0004", "r0007"})
   batches = _train(folder, 4, cfg={"max_bad_share": 0.1})
   message = r"(?s)truncated: 2.*all: record number.*'r0004'"
   with pytest.raises(tally.TooManyBadRecords, match=message):
@@ -166,7 +166,7 @@ def test_past_the_share_the_run_stops(tmp_path):
 
 
 def test_a_damaged_file_is_an_unreadable_record(built, tmp_path):
-  builder.build(data_fakes.Source(train=13, val=0), tmp_path)
+  data_fakes.write(data_fakes.Source(train=13, val=0), tmp_path)
   (shard,) = pathlib.Path(tmp_path).rglob("*.array_record*")
   data = bytearray(shard.read_bytes())
   at = data.rindex(b"JFIF")
@@ -271,7 +271,7 @@ def test_training_needs_a_bound_on_questions(built):
 
 def test_images_of_several_sizes(built, tmp_path):
   pp = "decode|stored_qa(1)|tokenize(64)"
-  builder.build(data_fakes.Source(train=5, val=0, size=8), tmp_path)
+  data_fakes.write(data_fakes.Source(train=5, val=0, size=8), tmp_path)
   mixture = {"a": {"dir": built}, "b": {"dir": str(tmp_path)}}
   batches = _train(None, 9, cfg={"mixture": mixture, "pp": pp})
   with pytest.raises(ValueError, match="use resize"):

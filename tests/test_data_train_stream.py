@@ -7,7 +7,7 @@ import data_fakes
 import numpy as np
 import pytest
 
-from hispatial_jax.data import builder, pipeline, tally
+from hispatial_jax.data import pipeline, tally
 
 _WORDS = data_fakes.Tokenizer()
 _LOOK = "decode|points(28)|resize(28)"
@@ -18,8 +18,8 @@ _PP = f"{_LOOK}|stored_qa(2)|tokenize(64)"
 def parts(tmp_path_factory):
   """Two sets: 24 records of which 2 are broken, and 30 others."""
   folder = tmp_path_factory.mktemp("parts")
-  data_fakes.broken(folder / "a", {"r0004", "r0017"}, train=24)
-  builder.build(data_fakes.Source(train=30, val=0, first=500), folder / "b")
+  data_fakes.write_broken(folder / "a", {"r0004", "r0017"}, train=24)
+  data_fakes.write(data_fakes.Source(train=30, val=0, first=500), folder / "b")
   return folder
 
 
@@ -221,7 +221,7 @@ def test_a_question_that_does_not_fit_stops_the_run(parts):
 
 
 def test_answers_that_do_not_fit_are_dropped_and_counted(tmp_path):
-  builder.build(data_fakes.Source(train=6, val=0, long_answers=2), tmp_path)
+  data_fakes.write(data_fakes.Source(train=6, val=0, long_answers=2), tmp_path)
   pp = f"{_LOOK}|stored_qa(3)|tokenize(40)"
   (iterator,) = _train({"dir": str(tmp_path), "pp": pp}, 6)
   batch = next(iterator)

@@ -1,5 +1,6 @@
 """Recipes on the released data: their operations, their parts, their levels."""
 
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 
 from hispatial_jax.core import config, metrics, tokenizer
-from hispatial_jax.data import builder, pipeline, reader, released
-from hispatial_jax.pp import build
+from hispatial_jax.data import pipeline, reader, released
+from hispatial_jax.pp import build, codec
 from hispatial_jax.qa import released as types
 
 _ROOT = pathlib.Path(__file__).parent.parent
@@ -26,8 +27,20 @@ def data(tmp_path_factory):
   for name in ("o365", "ca1m", "general"):
     kind = "wild" if name == "o365" else name
     shards = released.Shards(str(golden / f"{kind}-000000.tar"), kind)
-    builder.build(shards, folder / name, skip_bad=True)
+    data_fakes.write(_Sound(shards), folder / name)
   return folder
+
+
+class _Sound:
+  """A source without the records that cannot be used."""
+
+  def __init__(self, source):
+    self._made = {}
+    for name in source.splits["train"]:
+      with contextlib.suppress(codec.BadInput):
+        self._made[name] = source.make(name)
+    self.splits = {"train": list(self._made)}
+    self.make, self.describe = self._made.get, source.describe
 
 
 def _recipe(data, **args):
