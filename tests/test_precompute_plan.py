@@ -44,13 +44,17 @@ def test_what_changes_the_records_changes_the_fingerprint(photos):
     _plan(photos, model),
     _plan(photos, {"sha256": "b"}),
     _plan(photos, size=64),
-    _plan(photos, batch_size=2),
+    _plan(photos, model, batch_size=2),
+    _plan(photos, square=64),
+    _plan(photos, depth_optional=True),
     plan.make(photos, plan.Options(shard_size=4), None),
     _plan(dataclasses.replace(photos, measured=("p0001.jpg",))),
     _plan(dataclasses.replace(photos, val_every=4)),
   ]
   assert len({todo.fingerprint for todo in all_of_them}) == len(all_of_them)
   assert _plan(photos, model).fingerprint == all_of_them[1].fingerprint
+  # What only a model looks at is nothing to records without one.
+  assert _plan(photos, batch_size=2).fingerprint == all_of_them[0].fingerprint
 
 
 def test_a_source_that_changes_meanwhile_is_noticed(photos, tmp_path):

@@ -217,7 +217,9 @@ def test_reading_runs_ahead_but_not_far(photos):
 def test_tallies_add_up():
   depth = np.array([[1.0, 2.0], [np.nan, np.inf]], np.float32)
   matrix = np.array([[0.4, 0, 0.5], [0, 0.5, 0.5], [0, 0, 1]], np.float32)
-  one = tally.of_record(depth, matrix, {"image": b"123", "depth": b"12"})
+  one = tally.of_record(
+    depth, {"image": b"123", "depth": b"12", "intrinsics": matrix}
+  )
   assert one["pixels"] == {"all": 4, "valid": 2, "unknown": 1, "infinite": 1}
   assert one["fov"][20] == 1  # 102.7 degrees
   assert [k for k, n in enumerate(one["depth"]) if n] == [24, 27]

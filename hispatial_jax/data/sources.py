@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from hispatial_jax.data import records
 from hispatial_jax.pp import codec
 
 _PER_SEED = 1_000_000
@@ -217,15 +216,3 @@ def digest(what: str, sizes: list[tuple[str, int]]) -> dict[str, Any]:
   """For describe(): how many files there are, and a hash of names and sizes."""
   text = json.dumps(sizes).encode()
   return {what: len(sizes), "sha256": hashlib.sha256(text).hexdigest()}
-
-
-def make_encoded(source, name: str) -> tuple[str, dict[str, Any] | None, str]:
-  """Makes a record and encodes it: (id, stored columns, "") or what is wrong.
-
-  Runs in worker processes, so that pictures are compressed there too.
-  """
-  try:
-    return name, records.encode(source.make(name)), ""
-  except (ValueError, OSError, KeyError) as error:
-    text = str(error) or type(error).__name__
-    return name, None, text if name in text else f"record {name!r}: {text}"
