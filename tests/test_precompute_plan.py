@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import data_fakes
 import precompute_fakes as fakes
 import pytest
 
@@ -129,3 +130,11 @@ def test_what_a_killed_run_left_is_removed(photos, tmp_path):
     path.write_text("{}")
   mine.begin(overwrite=False)
   assert not [path for path in left if path.exists()]
+
+
+def test_small_sources_are_cut_for_several_workers():
+  sizes = {
+    count: plan.even_size(data_fakes.Source(train=count, val=0))
+    for count in (5, 360, 2300, 100_000)
+  }
+  assert sizes == {5: 16, 360: 16, 2300: 96, 100_000: 256}

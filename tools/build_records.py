@@ -220,10 +220,10 @@ def _print_summary(out: str, done) -> None:
     size = split["bytes"] / max(split["records"], 1) / 1e3
     lines.append(f"  {name}: {split['records']:,} records of {size:.1f} kB")
   lines += command.left_out(out, done)
-  lines.append(
-    f"  {speed['seconds']:.1f} s, {speed['images_per_second']:.1f} records/s:"
-    f" {out}/report.html"
-  )
+  if speed["images"]:
+    rate = speed["images_per_second"]
+    lines.append(f"  {speed['seconds']:.1f} s, {rate:.1f} records/s")
+  lines.append(f"  {out}/report.html")
   print("\n".join(lines))
 
 

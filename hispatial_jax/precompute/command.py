@@ -12,6 +12,11 @@ from hispatial_jax.precompute import tally
 BEAM_FLAGS = """Any flag of Apache Beam may follow, say
 --runner DataflowRunner --project P --region R --temp_location gs://B/tmp."""
 
+_PLURAL = {
+  "bad picture": "bad pictures",
+  "part of a usable picture": "parts of usable pictures",
+}
+
 
 def names(name: str) -> list[str]:
   """A flag in both spellings: --max-bad-share, --max_bad_share."""
@@ -128,19 +133,15 @@ def left_out(out: str, done: dict[str, Any]) -> list[str]:
     done: what run.run returned.
   """
   counted, lines = done["tally"], []
-  bad = tally.bad_count(counted)
+  bad, noted = tally.bad_count(counted), sum(counted["noted"].values())
   for count, what, listed, reasons in (
-    (bad, "bad pictures left out", "quarantine", counted["bad"]),
-    (
-      sum(counted["noted"].values()),
-      "parts of usable pictures left out",
-      "notes",
-      counted["noted"],
-    ),
+    (bad, "bad picture", "quarantine", counted["bad"]),
+    (noted, "part of a usable picture", "notes", counted["noted"]),
   ):
     if count:
+      named = what if count == 1 else _PLURAL[what]
       lines.append(
-        f"  {count:,} {what} ({tally.reasons(reasons)}): see"
+        f"  {count:,} {named} left out ({tally.reasons(reasons)}): see"
         f" {out}/{listed}.jsonl"
       )
   if done["problems"]:

@@ -41,11 +41,11 @@ class Pair(NamedTuple):
 class Asked(NamedTuple):
   """Of one record: its source, its stored questions, its annotated objects.
 
-  `rows` are (level, task, format, pairs).
+  `rows` are (level, task, pairs).
   """
 
   source: str
-  rows: list[tuple[str, str, str, list[Pair]]]
+  rows: list[tuple[str, str, list[Pair]]]
   objects: list[str]
 
 
@@ -72,7 +72,7 @@ def of_record(record: dict[str, Any]) -> Asked:
     if isinstance(one, dict)
   ]
   rows = [
-    (str(int(row["level"])), str(row["task"]), str(row["format"]), pairs(row))
+    (str(int(row["level"])), str(row["task"]), pairs(row))
     for row in record.get("qa") or ()
   ]
   return Asked(str(record.get("source") or ""), rows, names)
@@ -84,9 +84,8 @@ def of_shard(asked: list[Asked]) -> dict[str, Any]:
   answers = collections.defaultdict(collections.Counter)
   forms, balance = collections.Counter(), collections.Counter()
   places, lengths = collections.Counter(), ([], [])
-  for level, task, form, found in (row for one in asked for row in one.rows):
+  for level, task, found in (row for one in asked for row in one.rows):
     levels[level][task] += 1
-    forms[form] += not found
     for pair in found:
       forms[pair.form] += 1
       lengths[0].append(len(pair.question.split()))
@@ -103,7 +102,7 @@ def of_shard(asked: list[Asked]) -> dict[str, Any]:
       "stored": sum(len(one.rows) for one in asked),
       "asked": len(lengths[0]),
       "tasks": tasks,
-      "formats": _top(+forms, _MOST_NAMES),
+      "formats": _top(forms, _MOST_NAMES),
       "answers": {
         task: _top(answers[task], _MOST_ANSWERS, others=False)
         for task in sorted(kept & answers.keys())
