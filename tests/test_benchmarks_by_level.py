@@ -176,6 +176,14 @@ def test_table_counts_exactly():
   assert low < 0.5 < high
 
 
+def test_questions_of_no_level_are_in_no_mean_of_levels():
+  rows = _rows([1, 0], [0, 0]) + _rows([1, 1], [0, 0], "general", -1)
+  lines = {line["name"]: line for line in by_level.table(rows)["lines"]}
+  assert lines["of no level"]["accuracy"] == 1.0
+  assert lines["mean of tasks, levels 0-2"]["accuracy"] == 0.5
+  assert lines["mean of tasks, all levels"]["accuracy"] == 0.75
+
+
 def test_questions_of_one_image_are_no_independent_evidence():
   alone = by_level.table(_rows([1, 0] * 40, [0, 0] * 40))
   blocks = [1] * 10 + [0] * 10

@@ -93,8 +93,8 @@ def test_jax_equals_numpy_and_batches():
 
 
 def test_nearest_equals_reference_tables(golden):
-  text = (golden / "hispatial_data" / "nearest_resize.json").read_text()
-  expected = json.loads(text)["nearest_resize"]
+  text = (golden / "hispatial_data" / "reference.json").read_text()
+  expected = json.loads(text)["functions"]["nearest_resize"]
   for name, table in expected["index_tables"].items():
     source, target = map(int, name.split("->"))
     assert geometry.nearest_indices(source, target).tolist() == table

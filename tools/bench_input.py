@@ -1,73 +1,280 @@
-"""How fast examples are read, and where the time goes.
+"""How fast examples are read, where the time goes, and what that can feed.
 
-  python tools/bench_input.py --dir data/toy --tokenizer data/toy/words.model
+  python tools/bench_input.py                       # on a shard made for it
+  HISPATIAL_DIR=~/HiSpatial UTILS3D_DIR=~/utils3d python tools/bench_input.py
+  python tools/bench_input.py --dir data/mine --tokenizer words.model --pp "..."
 
-Prints milliseconds an example by operation (one thread, no cache), then the
-examples a second of the whole pipeline: first epoch, and later ones, for which
-what does not change is cached.
+Without --dir a tar shard in the layout of the released wild data is made
+(--size of image and depth, toy-world scenes with a photo's grain), records are
+built from it, and on one core are measured: the reference's reading of the
+shard (where HISPATIAL_DIR names a checkout of it), ours straight from the
+shard, ours from records at the shard's own size and at --px. Each is read to
+the network's inputs: pixels in -1..1, points, ids. They take turns. Then CPU
+milliseconds by operation, and the examples a second with --threads.
 """
 
 import argparse
 import collections
+import itertools
+import os
+import pathlib
+import platform
+import statistics
 import sys
+import tempfile
 import time
 
-_PP = "decode|scene|points({0})|resize({0})|draw_qa(8)|tokenize(64)"
+_PP = "decode|points({0})|resize({0})|wild_qa(1)|tokenize(256)"
+# A training step of the 3B model at 448 px with its image tower frozen, and a
+# TPU v5e chip's peak in bfloat16, of which a good half is a good rate.
+_TFLOP, _PEAK_TFLOPS, _MFU = 16.4, 197.0, 0.5
 
 
 def main(argv=None) -> int:
   """Returns the exit code: 0, or 1 after one line of error."""
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument("--dir", required=True, help="of tools/build_records.py")
-  parser.add_argument("--tokenizer", required=True, help="a .model file")
-  parser.add_argument("--pp", help=f"operations ({_PP.format(112)})")
-  parser.add_argument("--split", default="train")
-  parser.add_argument("--batch-size", type=int, default=32)
-  parser.add_argument("--threads", type=int, default=2)
-  parser.add_argument("--seconds", type=float, default=10, help="to measure")
-  args = parser.parse_args(argv)
+  args = _parse(argv)
+  import cv2
+
+  cv2.setNumThreads(1)
   try:
-    _bench(args)
-  except (ValueError, OSError) as error:
+    if args.dir:
+      _of_records(args)
+    else:
+      with tempfile.TemporaryDirectory() as folder:
+        _of_shard(args, pathlib.Path(folder))
+  except (ValueError, OSError, ImportError) as error:
     print(f"error: {error}", file=sys.stderr)
     return 1
   return 0
 
 
-def _bench(args) -> None:
+def _parse(argv):
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  add = parser.add_argument
+  add("--dir", help="records of tools/build_records.py, instead of a shard")
+  add("--tokenizer", help="a .model file; without, a small one is trained")
+  add("--pp", help=f"operations ({_PP.format('PX')})")
+  add("--split", default="train")
+  add("--px", type=int, default=448, help="the network's pixels (448)")
+  add("--shard", help="a wild tar, instead of the one that is made")
+  add("--size", default="640x480", help="of the shard's pictures (640x480)")
+  add("--samples", type=int, default=32, help="of the shard (32)")
+  add("--runs", type=int, default=3, help="turns of each (3)")
+  add("--threads", type=int, default=2)
+  add("--seconds", type=float, default=10, help="for the operations")
+  args = parser.parse_args(argv)
+  args.pp = args.pp or _PP.format(args.px)
+  if bool(args.dir) and not args.tokenizer:
+    parser.error("--dir needs --tokenizer")
+  return args
+
+
+def _of_shard(args, folder: pathlib.Path) -> None:
+  """Everything beside the reference, on one shard."""
   from hispatial_jax.core import tokenizer
-  from hispatial_jax.data import builder, pipeline
+  from hispatial_jax.data import builder, released
+
+  shard = args.shard or str(folder / "o365-000000.tar")
+  if not args.shard:
+    from bench_cases import released_shard
+
+    width, height = (int(n) for n in args.size.split("x"))
+    print(f"making a shard of {args.samples} samples of {args.size}")
+    released_shard.write(shard, args.samples, (width, height))
+  path = args.tokenizer or _small_tokenizer(shard, folder)
+  words = tokenizer.load(path)
+  source = released.Shards(shard, kind="wild")
+  native = _build(shard, folder / "native", 0)
+  small = _build(shard, folder / "small", args.px)
+  sides = {
+    "ours, the shard itself": lambda: _straight(source, args, words),
+    "ours, records as the shard": lambda: _train(native, args, words),
+    f"ours, records of {args.px} px": lambda: _train(small, args, words),
+  }
+  if os.environ.get("HISPATIAL_DIR"):
+    from bench_cases import released_reference
+
+    def reference():
+      made = released_reference.read(shard, path, args.px)
+      return sum(sample is not None for sample in made)
+
+    sides = {"the reference": reference, **sides}
+  else:
+    print("No reference (set HISPATIAL_DIR): ours alone")
+  stored = {
+    "the reference": os.path.getsize(shard),
+    "ours, the shard itself": os.path.getsize(shard),
+    "ours, records as the shard": _bytes(native),
+    f"ours, records of {args.px} px": _bytes(small),
+  }
+  count = len(source.splits["train"])
+  rate = _table(_turns(sides, args.runs), stored, count)
+  _feeds(rate)
+  print(f"\nCPU ms an example by operation, records of {args.px} px:")
+  by_operation(
+    builder.open_split(str(small), "train"), args.pp, words, args.seconds / 2
+  )
+  _threads(small, args, words, count)
+
+
+def _small_tokenizer(shard: str, folder: pathlib.Path) -> str:
+  """One that has seen the shard's questions."""
+  from hispatial_jax.core import tokenizer
+  from hispatial_jax.data import released
+
+  source, texts = released.Shards(shard, kind="wild"), []
+  for name in source.splits["train"]:
+    for row in source.make(name)["qa"]:
+      texts += [str(row["meta"])]
+  path = str(folder / "words.model")
+  tokenizer.train_small(texts, vocab_size=1024, path=path)
+  return path
+
+
+def _build(shard: str, out: pathlib.Path, size: int) -> pathlib.Path:
+  """Records of the shard; made here, in one process."""
+  import build_records
+
+  command = ["wild", shard, "--out", str(out), "--workers", "1"]
+  if build_records.main([*command, "--size", str(size)]):
+    raise ValueError(f"no records of {shard}")
+  return out
+
+
+def _bytes(folder: pathlib.Path) -> int:
+  return sum(p.stat().st_size for p in folder.rglob("*.array_record*"))
+
+
+def _straight(source, args, words) -> int:
+  """Reads the shard itself, in its order."""
+  from hispatial_jax.data import batches
+  from hispatial_jax.pp import build, questions
+
+  ops = build.build(args.pp.removeprefix("decode|"), tokenizer=words)
+  examples = []
+  for name in source.splits["train"]:
+    record = source.make(name)
+    examples.append(_decoded(record) | {"draw": questions.Draw(name)})
+    examples[-1] = ops(examples[-1]) | {"index": 0}
+  batches.of_examples(examples, 1)
+  return len(examples)
+
+
+def _decoded(record):
+  from hispatial_jax.pp import codec
+
+  image = codec.read_image(record["image"])
+  native = (image.shape[:2], record["depth_m"].shape)
+  return {**record, "image": image, "native": native}
+
+
+def _train(folder, args, words) -> int:
+  """Reads as training does, in this thread alone and nothing kept."""
+  from hispatial_jax.data import builder
+
+  size = len(builder.open_split(str(folder), "train"))
+  stream = _stream(folder, args, words, batch_size=size, num_threads=0)
+  next(stream)
+  return size
+
+
+def _stream(folder, args, words, *, batch_size, **options):
+  from hispatial_jax.data import pipeline
+
+  cfg = {"dir": str(folder), "split": "train", "pp": args.pp, "cache_mb": 0}
+  return pipeline.train_iterator(
+    {**cfg, **options}, tokenizer=words, batch_size=batch_size
+  )
+
+
+def _turns(sides, runs: int) -> dict[str, float]:
+  """Side -> median CPU seconds of an example, the sides taking turns."""
+  taken: dict[str, list[float]] = {name: [] for name in sides}
+  for turn, (name, read) in itertools.product(range(runs + 1), sides.items()):
+    begin = time.process_time()
+    count = read()
+    if turn:  # the first one warms up
+      taken[name].append((time.process_time() - begin) / count)
+  return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def _table(taken, stored, count: int) -> float:
+  """Prints the sides; returns the examples a second of the last one."""
+  print(
+    f"\n{platform.machine()}, one core of {os.cpu_count()}\n\n"
+    "| one core | ms an example | examples/s | kB an example | speed |\n"
+    "|---|---:|---:|---:|---:|"
+  )
+  first = next(iter(taken.values()))
+  for name, seconds in taken.items():
+    print(
+      f"| {name} | {seconds * 1e3:.1f} | {1 / seconds:.1f} |"
+      f" {stored[name] / count / 1e3:.0f} | {first / seconds:.2f} |"
+    )
+  return 1 / seconds
+
+
+def _feeds(rate: float) -> None:
+  """Says how much of a pod one core feeds."""
+  chip = _PEAK_TFLOPS * _MFU / _TFLOP
+  print(
+    f"\nA TPU v5e chip at {_MFU:.0%} of its peak takes {chip:.1f} examples/s of"
+    f" the 3B model ({_TFLOP} TFLOP each): one core feeds {rate / chip:.1f}"
+    f" chips; the 4 chips of a host need {4 * chip / rate:.2f} cores, and a"
+    f" host of 112 could feed a step of 64 examples every"
+    f" {64 / (112 * rate) * 1e3:.0f} ms."
+  )
+
+
+def _threads(folder, args, words, count: int) -> None:
+  """Wall-clock examples a second, threads reading ahead."""
+  batch = min(32, count)
+  stream = _stream(
+    folder, args, words, batch_size=batch, num_threads=args.threads
+  )
+  next(stream)
+  begin, done = time.monotonic(), 0
+  while time.monotonic() - begin < args.seconds / 2:
+    next(stream)
+    done += batch
+  rate = done / (time.monotonic() - begin)
+  print(f"{args.threads} threads: {rate:.0f} examples/s by the clock")
+
+
+def _of_records(args) -> None:
+  """Operations, and the first and later epochs, of records that are there."""
+  from hispatial_jax.core import tokenizer
+  from hispatial_jax.data import builder
 
   words = tokenizer.load(args.tokenizer)
-  cfg = {
-    "dir": args.dir,
-    "split": args.split,
-    "pp": args.pp or _PP.format(112),
-    "num_threads": args.threads,
-  }
   source = builder.open_split(args.dir, args.split)
-  by_operation(source, cfg["pp"], words, args.seconds / 2)
-  batches = pipeline.train_iterator(
-    cfg, tokenizer=words, batch_size=args.batch_size
+  by_operation(source, args.pp, words, args.seconds / 2)
+  batch = min(32, len(source))
+  stream = _stream(
+    args.dir,
+    args,
+    words,
+    batch_size=batch,
+    split=args.split,
+    cache_mb=512,
+    num_threads=args.threads,
   )
   for name in ("first epoch", "later epochs"):
-    count = max(1, len(source) // args.batch_size)
+    count = max(1, len(source) // batch)
     begin, cpu, done = time.monotonic(), time.process_time(), 0
     while done < count and time.monotonic() - begin < args.seconds / 2:
-      next(batches)
+      next(stream)
       done += 1
     seconds = time.monotonic() - begin
     cpu_ms = (time.process_time() - cpu) / done * 1e3
     print(
-      f"{name}: {done * args.batch_size / seconds:.0f} examples/s,"
-      f" {seconds / done * 1e3:.1f} ms (CPU {cpu_ms:.1f} ms) a batch of"
-      f" {args.batch_size}"
+      f"{name}: {done * batch / seconds:.0f} examples/s,"
+      f" {seconds / done * 1e3:.1f} ms (CPU {cpu_ms:.1f} ms) a batch of {batch}"
     )
-  print(
-    f"bad: {dict(batches.tally.bad)}, dropped: {dict(batches.tally.dropped)}"
-  )
+  tally = stream.tally
+  print(f"bad: {dict(tally.bad)}, dropped: {dict(tally.dropped)}")
 
 
 def by_operation(source, string: str, words, seconds: float) -> None:

@@ -129,9 +129,10 @@ def table(rows: list[dict]) -> dict:
     whole = [r for r in rows if r["level"] == level]
     for task, chosen in sorted(tasks.items()):
       add("task", level, task, chosen)
-    add("level", level, f"level {level}", whole)
+    name = f"level {level}" if level >= 0 else "of no level"
+    add("level", level, name, whole)
   add("all", None, "all", rows)
-  low = [r for r in rows if r["level"] <= 2]
+  low = [r for r in rows if 0 <= r["level"] <= 2]
   numeric = [r for r in rows if r["kind"] in ("point", "length", "number")]
   add("mean", None, "mean of tasks, levels 0-2", low, pooled=False)
   add("mean", None, "mean of tasks, all levels", rows, pooled=False)

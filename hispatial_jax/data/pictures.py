@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from hispatial_jax.data import records, scannet, sources, tars, tum
+from hispatial_jax.data import records, released, scannet, sources, tars, tum
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
@@ -181,7 +181,8 @@ def _pictures_below(folder: str):
 _LOOKED_FOR = """\
 looked for
   FILE.jsonl                      one JSON object a line (data/sources.py)
-  FILE.tar, a pattern, a folder   tar shards with pictures (WebDataset)
+  FILE.tar, a pattern, a folder   tar shards with pictures (WebDataset), among
+                                  them HiSpatial's released ones, by their files
   a folder with dataset_info.json in it or two below: TFDS, ArrayRecord
   a folder with rgb.txt and depth.txt, in it or one below: TUM RGB-D
   a folder with color/ and depth/, in it or one below: ScanNet
@@ -210,6 +211,8 @@ def open_source(path: str, *, val: float = 0.0, **options):
     raise FileNotFoundError(f"no pictures at {path}: {_LOOKED_FOR}")
   if kind in (sources.Folders, Dataset):
     return kind(path)
+  if kind is tars.TarShards and (found := released.kind_of(path)):
+    return released.Shards(path, found, val)
   if kind in (ImageFolder, tars.TarShards):
     return kind(path, val)
   return kind(path, **options)

@@ -6,6 +6,8 @@ says for all else why it cannot be read.
 
 import contextlib
 import functools
+import glob
+import os
 import pathlib
 import tarfile
 from collections.abc import Callable
@@ -70,6 +72,42 @@ def index_of(path: pathlib.Path) -> Index:
   """`read_index`, once in each process for each state of the file."""
   now = path.stat()
   return _kept_index(str(path), now.st_size, now.st_mtime_ns)
+
+
+def shards(path: str | os.PathLike) -> dict[str, pathlib.Path]:
+  """Name -> file, sorted; named from the folder that holds them all.
+
+  Args:
+    path: a .tar, a pattern of them, or a folder with some anywhere below it.
+  """
+  return _shards(str(path))
+
+
+@functools.lru_cache(maxsize=8)
+def _shards(path: str) -> dict[str, pathlib.Path]:
+  given = pathlib.Path(path)
+  found = given.rglob("*.tar") if given.is_dir() else glob.glob(path)
+  files = sorted(p for p in map(pathlib.Path, found) if p.suffix == ".tar")
+  files = [p for p in files if p.is_file()]
+  top = os.path.commonpath([p.parent for p in files]) if files else given
+  top = given if given.is_dir() else top
+  return {p.relative_to(top).as_posix(): p for p in files}
+
+
+def contents(
+  path: pathlib.Path, members: dict[str, Member]
+) -> dict[str, bytes]:
+  """The bytes of members of a tar, under the keys that they are given by.
+
+  Raises:
+    OSError: the tar is not there.
+  """
+  found = {}
+  with path.open("rb") as file:
+    for key, member in members.items():
+      file.seek(member.offset)
+      found[key] = file.read(member.size)
+  return found
 
 
 def _read_run(file, start: int, size: int, samples, skip: Callable) -> int:

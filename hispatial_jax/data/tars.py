@@ -14,9 +14,7 @@ each picture.
 import collections
 import dataclasses
 import functools
-import glob
 import json
-import os
 import pathlib
 from typing import Any
 
@@ -25,17 +23,14 @@ from hispatial_jax.data import records, sources, tar_index
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
 
-@dataclasses.dataclass(frozen=True)
-class TarShards:
-  """The pictures of uncompressed tars, as a source (see data/sources.py).
+class Tars:
+  """What sources of tars share; their fields are path, val and more.
 
-  Attributes:
-    path: a .tar, a pattern of them, or a folder with some anywhere below it.
-    val: share of the pictures that are split "val", told by their names.
+  `problems` is theirs: (reason, one line) of what cannot be used.
   """
 
   path: str
-  val: float = 0.0
+  val: float
 
   def __post_init__(self):
     if not self.shards:
@@ -47,7 +42,39 @@ class TarShards:
   @property
   def shards(self) -> dict[str, pathlib.Path]:
     """Name -> file, sorted; named from the folder that holds them all."""
-    return _shards(str(self.path))
+    return tar_index.shards(self.path)
+
+  @property
+  def skipped(self) -> collections.Counter:
+    """Reason -> number of `problems`."""
+    return collections.Counter(reason for reason, _ in self.problems)
+
+  def described(self, **settings) -> dict[str, Any]:
+    """`settings`, and the shards by name and size."""
+    sizes = [(n, p.stat().st_size) for n, p in self.shards.items()]
+    return {**settings, "val": self.val, **sources.digest("shards", sizes)}
+
+  def place(self, name: str) -> tuple[pathlib.Path, str]:
+    """The shard and the key of an id.
+
+    Raises:
+      KeyError: no such shard.
+    """
+    shard, _, key = name.partition(".tar/")
+    return self.shards[f"{shard}.tar"], key
+
+
+@dataclasses.dataclass(frozen=True)
+class TarShards(Tars):
+  """The pictures of uncompressed tars, as a source (see data/sources.py).
+
+  Attributes:
+    path: a .tar, a pattern of them, or a folder with some anywhere below it.
+    val: share of the pictures that are split "val", told by their names.
+  """
+
+  path: str
+  val: float = 0.0
 
   @functools.cached_property
   def splits(self) -> dict[str, list[str]]:
@@ -74,15 +101,9 @@ class TarShards:
       ]
     return found
 
-  @property
-  def skipped(self) -> collections.Counter:
-    """Reason -> number of `problems`."""
-    return collections.Counter(reason for reason, _ in self.problems)
-
   def describe(self) -> dict[str, Any]:
     """The shards by name and size."""
-    sizes = [(n, p.stat().st_size) for n, p in self.shards.items()]
-    return {"source": "tar", "val": self.val, **sources.digest("shards", sizes)}
+    return self.described(source="tar")
 
   def make(self, name: str) -> dict[str, Any]:
     """Reads the members of a sample.
@@ -90,31 +111,15 @@ class TarShards:
     Raises:
       OSError, KeyError: the shard or the sample is not there.
     """
-    shard, _, key = name.partition(".tar/")
-    path = self.shards[f"{shard}.tar"]
+    path, key = self.place(name)
     members = tar_index.index_of(path).samples[key]
-    image = _content(path, members[_picture(members)])
-    record = sources.bare(name, path.stem, image)
-    if ".json" in members:
-      record |= _questions(_content(path, members[".json"]))
+    picture = _picture(members)
+    wanted = {k: members[k] for k in (picture, ".json") if k in members}
+    files = tar_index.contents(path, wanted)
+    record = sources.bare(name, path.stem, files[picture])
+    if ".json" in files:
+      record |= _questions(files[".json"])
     return record
-
-
-@functools.lru_cache(maxsize=8)
-def _shards(path: str) -> dict[str, pathlib.Path]:
-  given = pathlib.Path(path)
-  found = given.rglob("*.tar") if given.is_dir() else glob.glob(path)
-  files = sorted(p for p in map(pathlib.Path, found) if p.suffix == ".tar")
-  files = [p for p in files if p.is_file()]
-  top = os.path.commonpath([p.parent for p in files]) if files else given
-  top = given if given.is_dir() else top
-  return {p.relative_to(top).as_posix(): p for p in files}
-
-
-def _content(path: pathlib.Path, member: tar_index.Member) -> bytes:
-  with path.open("rb") as file:
-    file.seek(member.offset)
-    return file.read(member.size)
 
 
 def _picture(kinds) -> str:

@@ -5,14 +5,21 @@ import numpy as np
 
 from hispatial_jax.core import geometry
 
+# How far beside a camera's ray a point may be, in its depth.
+_ON_RAY = 1e-3
+# Pairs of points, at least so far apart in the unit image, that a camera is
+# fitted to; the fewest points; rounds of least squares.
+_PAIRS, _APART, _FEWEST, _ROUNDS = 4096, 0.05, 16, 3
+
 
 def from_pixels(
   matrix: np.ndarray, size: tuple[int, int], name: str
 ) -> np.ndarray:
   """A camera in pixels whose centres are whole numbers -> normalised.
 
-  So are those of ScanNet (its depth camera of 640x480 has its centre at 319.5,
-  239.5) and TUM (which unprojects u - cx). Ours lie at +0.5 of the unit image.
+  So are those of CA-1M, of ScanNet (its depth camera of 640x480 has its centre
+  at 319.5, 239.5) and of TUM (which unprojects u - cx). Ours lie at +0.5 of the
+  unit image.
 
   Args:
     matrix: [3,3] or [4,4] pixels; the first pixel's centre is (0, 0).
@@ -40,6 +47,70 @@ def from_pixels(
   out = out.astype(np.float32)
   geometry.check_intrinsics(out)
   return out
+
+
+def on_rays(
+  points: np.ndarray, matrix: np.ndarray, known: np.ndarray
+) -> np.ndarray:
+  """bool[H,W]: known points that are where the camera's rays say, to 1e-3 of z.
+
+  Args:
+    points: f64[H,W,3] metres.
+    matrix: f32[3,3] normalised, of the picture.
+    known: bool[H,W]; z is positive there.
+  """
+  depth = np.where(known, points[..., 2], 1)
+  want = geometry.unproject(np.ones(known.shape), matrix)[..., :2]
+  with np.errstate(invalid="ignore", over="ignore"):
+    off = np.abs(points[..., :2] / depth[..., None] - want)
+    return known & (off <= _ON_RAY).all(axis=-1)
+
+
+def fit(points: np.ndarray, known: np.ndarray) -> np.ndarray:
+  """The camera that a point map is of, without skew.
+
+  Medians find it among wrong points, least squares make it exact.
+
+  Args:
+    points: f64[H,W,3] metres.
+    known: bool[H,W]; z is positive there.
+
+  Returns:
+    f32[3,3] normalised.
+
+  Raises:
+    ValueError: it is of no camera, or of too few points.
+  """
+  matrix = np.eye(3)
+  for axis in (0, 1):
+    # Column, then row, of the unit image; on a line with x/z, then y/z.
+    place = (np.nonzero(known)[1 - axis] + 0.5) / known.shape[1 - axis]
+    ray = points[known][:, axis] / points[known][:, 2]
+    matrix[axis, axis], matrix[axis, 2] = _line(ray, place)
+  return matrix.astype(np.float32)
+
+
+def _line(ray: np.ndarray, place: np.ndarray) -> tuple[float, float]:
+  """f and c of place = f * ray + c."""
+  rng = np.random.default_rng(0)
+  one, other = rng.integers(max(len(ray), 1), size=(2, _PAIRS))
+  if len(ray):
+    far = np.abs(place[one] - place[other]) > _APART
+    one, other = one[far], other[far]
+  if len(ray) < _FEWEST or not len(one):
+    raise ValueError(f"{len(ray)} known points are too few to fit a camera")
+  with np.errstate(divide="ignore", invalid="ignore"):
+    slope = np.median((place[one] - place[other]) / (ray[one] - ray[other]))
+  if not 0 < slope < np.inf:
+    raise ValueError("the points are of no pinhole camera")
+  centre = np.median(place - slope * ray)
+  for _ in range(_ROUNDS):
+    near = np.abs(place - slope * ray - centre) <= _ON_RAY * abs(slope)
+    if near.sum() < len(ray) / 2:
+      break
+    lines = np.stack([ray[near], np.ones(near.sum())], axis=1)
+    slope, centre = np.linalg.lstsq(lines, place[near])[0]
+  return slope, centre
 
 
 def see(

@@ -122,14 +122,14 @@ def read_image(data: bytes, max_side: int | None = None) -> np.ndarray:
     BadInput: "image", "truncated" (OpenCV would fill up with grey) or
       "too_large", more than MAX_PIXELS to decode.
   """
-  header = _header(data)
+  header = read_header(data)
   height, width = header.height, header.width
   shrink = 1
   if max_side and header.scales:
     # Twice max_side is left, so that area averaging does the last half.
     fits = [d for d in (2, 4, 8) if max(height, width) >= 2 * d * max_side]
     shrink = max(fits, default=1)
-  _check_budget(header, shrink)
+  check_budget(header, shrink)
   # Only PNG, WebP and GIF say alpha, and unchanged is how OpenCV gives it.
   flags = cv2.IMREAD_UNCHANGED if header.alpha else _REDUCED[shrink]
   found = _imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -144,8 +144,8 @@ def read_image(data: bytes, max_side: int | None = None) -> np.ndarray:
   return image_ops.turn(rgb, header.orientation)
 
 
-def _header(data: bytes) -> headers.Header:
-  """The header of a file that can be decoded, as far as it tells."""
+def read_header(data: bytes) -> headers.Header:
+  """The header of a file; BadInput "image" or "truncated" without a whole."""
   header = headers.read(data)
   if header is None:
     raise BadInput(
@@ -162,7 +162,8 @@ def _header(data: bytes) -> headers.Header:
   return header
 
 
-def _check_budget(header: headers.Header, shrink: int = 1) -> None:
+def check_budget(header: headers.Header, shrink: int = 1) -> None:
+  """Raises BadInput "too_large" beyond MAX_PIXELS at 1/shrink of each side."""
   if header.height * header.width > MAX_PIXELS * shrink**2:
     hint = "; a max_side would do" if header.scales and shrink == 1 else ""
     raise BadInput(
@@ -243,7 +244,7 @@ def read_png(data: bytes) -> np.ndarray:
     raise BadInput("depth", f"no uint16 PNG in {len(data)} bytes of depth")
   if not header.whole:
     raise BadInput("truncated", f"truncated depth of {len(data)} bytes")
-  _check_budget(header)
+  check_budget(header)
   codes = _imdecode(data, cv2.IMREAD_UNCHANGED)
   if codes is None or codes.dtype != np.uint16 or codes.ndim != 2:
     raise BadInput("depth", f"no uint16 PNG in {len(data)} bytes of depth")

@@ -15,7 +15,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _NEXT_MARKER = re.compile(rb"\xff(?![\x00\xd0-\xd7\xff])", re.DOTALL)
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = (0xC0, 0xC1)
-_SCAN, _END = 0xDA, 0xD9
+_EXIF, _SCAN, _END = 0xE1, 0xDA, 0xD9
 # Tags of TIFF, which EXIF is written in.
 _WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274
 
@@ -67,6 +67,16 @@ def jpeg_end(data: bytes) -> int:
   return 0
 
 
+def without_exif(data: bytes) -> bytes:
+  """A JPEG without its EXIF, so that nobody turns it; pixels as they are."""
+  kept, at = [], 0
+  for marker, start, end in _segments(data):
+    if marker == _EXIF and data[start : start + 6] == b"Exif\0\0":
+      kept.append(data[at : start - 4])
+      at = end
+  return b"".join([*kept, data[at:]])
+
+
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
   """Yields (marker, start and end of its content) of a JPEG, to its end."""
   at = 2
@@ -91,7 +101,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 def _jpeg(data: bytes) -> Header:
   orientation = 1
   for marker, start, end in _segments(data):
-    if marker == 0xE1 and data[start : start + 6] == b"Exif\0\0":
+    if marker == _EXIF and data[start : start + 6] == b"Exif\0\0":
       orientation = _orientation(data[start + 6 : end])
     if marker in _FRAMES:
       height, width = struct.unpack_from(">HH", data, start + 1)
@@ -107,15 +117,25 @@ def _jpeg(data: bytes) -> Header:
 def _png(data: bytes) -> Header:
   width, height = struct.unpack_from(">II", data, 16)
   alpha = data[25] in (4, 6)
-  orientation, whole, at = 1, False, 8
-  while at + 12 <= len(data) and not whole:
-    size, kind = struct.unpack_from(">I4s", data, at)
+  orientation, whole = 1, False
+  for kind, start, end in png_chunks(data):
     alpha = alpha or kind == b"tRNS"
     if kind == b"eXIf":
-      orientation = _orientation(data[at + 8 : at + 8 + size])
-    at += 12 + size
-    whole = kind == b"IEND" and at <= len(data)
+      orientation = _orientation(data[start:end])
+    whole = kind == b"IEND" and end + 4 <= len(data)
   return Header("png", height, width, orientation, alpha, whole=whole)
+
+
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+  """Yields (kind, start and end of its content) of a PNG, to its end.
+
+  The last one may say an end that is beyond the file.
+  """
+  at, kind = len(_PNG), b""
+  while at + 12 <= len(data) and kind != b"IEND":
+    size, kind = struct.unpack_from(">I4s", data, at)
+    yield kind, at + 8, at + 8 + size
+    at += 12 + size
 
 
 def _webp(data: bytes) -> Header | None:

@@ -51,7 +51,7 @@ def get_wild_qa(
   def of_item(item):
     return released_boxes.named(item.get("object"))
 
-  return _op(draw, of_item, num)
+  return _op(draw, of_item, num, faithful)
 
 
 def get_ca1m_qa(
@@ -77,7 +77,7 @@ def get_ca1m_qa(
       faithful=faithful,
     )
 
-  return _op(draw, released_boxes.of_ca1m, num)
+  return _op(draw, released_boxes.of_ca1m, num, faithful)
 
 
 def get_general_qa(num: int = 1, *, faithful: bool = False):
@@ -95,10 +95,10 @@ def get_general_qa(num: int = 1, *, faithful: bool = False):
       )
     return found, {}
 
-  return _op(draw, None, num)
+  return _op(draw, None, num, faithful)
 
 
-def _op(draw, boxes_of, num):
+def _op(draw, boxes_of, num, faithful):
   def op(example):
     roll = dice.Dice(example["id"], example["draw"].number("qa"))
     try:
@@ -111,6 +111,10 @@ def _op(draw, boxes_of, num):
     counts = collections.Counter(example.get("dropped", {}))
     counts.update(dropped)
     qa = [one.row() for one in drawn]
+    if not faithful:
+      # The reference strips first, and a blank stays where "<image>" was.
+      for row in qa:
+        row["question"] = row["question"].replace("<image>", "").strip()
     return {**example, "qa": qa, "image": image, "dropped": dict(counts)}
 
   op.draws, op.max_questions = True, num

@@ -21,16 +21,13 @@ def turn(
   Args:
     human, gpt: as released.
     size: (width, height) of the image.
-    faithful: keep the space that removing a leading "<image>" leaves, and
-      take numbers beyond 1 for boxes.
+    faithful: take numbers beyond 1 for boxes.
   """
   question, answer = (
     boxes_to_tokens(text.replace("\n", " "), size, faithful=faithful)
     for text in (human, gpt)
   )
-  if faithful:
-    return question.strip().replace("<image>", ""), answer
-  return question.replace("<image>", "").strip(), answer
+  return question, answer
 
 
 def boxes_to_tokens(

@@ -159,7 +159,7 @@ def _line(line: dict) -> dict:
     "cells": tables.cells(line),
     "css": "all" if level is None else f"l{level}",
     "row": rows[line["cut"]],
-    "title": levels.NAMES[level] if line["cut"] == "level" else name,
+    "title": levels.NAMES.get(level, name) if line["cut"] == "level" else name,
     "hint": levels.EXAMPLES.get(level, ""),
     "sign": sign,
     "percent": round(100 * line["accuracy"], 2),

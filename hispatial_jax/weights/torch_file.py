@@ -1,16 +1,16 @@
-"""Files of torch.save, read without ever running what they hold.
+"""Files of torch.save that hold parameters; see core/torch_file.py.
 
 torch is imported when a file is read or written, not before.
 """
 
 import os
-import pickle
 from collections.abc import Mapping
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
+from hispatial_jax.core import torch_file
 from hispatial_jax.weights import lazy
 
 
@@ -20,17 +20,10 @@ def load(path: str | os.PathLike) -> dict:
   Raises:
     ValueError: not a dict, not readable, or it holds objects to unpickle.
   """
-  torch = _torch()
   try:
-    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-  except pickle.UnpicklingError as error:
-    raise ValueError(
-      f"{path}: refused, it holds more than tensors ({_first_line(error)})"
-    ) from None
-  except (RuntimeError, EOFError, ValueError, KeyError) as error:
-    raise ValueError(
-      f"{path}: not a whole file of torch.save ({_first_line(error)})"
-    ) from None
+    content = torch_file.load(path, mmap=True)
+  except (torch_file.Refused, torch_file.Damaged) as error:
+    raise ValueError(f"{path}: {error}") from None
   if not isinstance(content, dict):
     raise ValueError(
       f"{path}: holds a {type(content).__name__}, expected a dict of tensors"
@@ -48,7 +41,7 @@ def arrays(content: Mapping[str, Any], what: str) -> dict[str, lazy.Array]:
   Raises:
     ValueError: some entries are no tensors (all listed), or not of floats.
   """
-  torch = _torch()
+  torch = torch_file.module()
   other = [k for k, x in content.items() if not isinstance(x, torch.Tensor)]
   if other:
     raise ValueError(f"{what}: these entries are no tensors: {other}")
@@ -84,7 +77,7 @@ def tensors(arrays: lazy.Arrays) -> dict[str, Any]:
 
   torch.save needs them all, so the peak of memory is the size of the file.
   """
-  torch = _torch()
+  torch = torch_file.module()
   return {name: _tensor(torch, x) for name, x in arrays.items()}
 
 
@@ -97,18 +90,4 @@ def _tensor(torch, array):
 
 def save(path: str | os.PathLike, content: Mapping[str, Any]) -> None:
   """Writes a dict of tensors, numbers, texts, lists and dicts of these."""
-  _torch().save(dict(content), path)
-
-
-def _torch():
-  try:
-    import torch
-  except ImportError:
-    raise ImportError(
-      "a .pt file needs torch: pip install 'hispatial_jax[convert]'"
-    ) from None
-  return torch
-
-
-def _first_line(error) -> str:
-  return str(error).strip().split("\n")[0]
+  torch_file.module().save(dict(content), path)
