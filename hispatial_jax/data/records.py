@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hispatial_jax.core import geometry
+from hispatial_jax.data import texts
 from hispatial_jax.pp import codec
 from hispatial_jax.pp import image as image_ops
 
@@ -112,7 +113,7 @@ def encode(
   depth = attempt("depth", _depth, record.get("depth_m"), image, native)
   matrix = attempt("intrinsics", _intrinsics, record)
   qa = attempt("qa", _encode_qa, record.get("qa") or [])
-  objects = attempt("objects", _dump, record.get("objects") or {})
+  objects = attempt("objects", texts.dump, record.get("objects") or {})
   if wrong:
     raise BadRecord(
       wrong[0][0], f"record {name!r}: " + "; ".join(text for _, text in wrong)
@@ -148,7 +149,7 @@ def decode(stored: dict[str, Any]) -> Record:
   Raises:
     BadRecord: pictures that do not decode, intrinsics or texts out of form.
   """
-  name = _text(stored["id"])
+  name = texts.read(stored["id"])
   try:
     image = codec.read_image(stored["image"])
     codes = codec.read_png(stored["depth"])
@@ -157,7 +158,7 @@ def decode(stored: dict[str, Any]) -> Record:
     geometry.check_intrinsics(matrix)
     return {
       "id": name,
-      "source": _text(stored["source"]),
+      "source": texts.read(stored["source"]),
       "image": image,
       "depth_m": depth_m,
       "intrinsics": matrix,
@@ -224,7 +225,7 @@ def _encode_qa(items) -> list[dict[str, Any]]:
     row = {c.key: str(item[c.key]) for c in QA_TABLE[:5]}
     row["level"] = int(item["level"])
     digits = None if row["format"] == RELEASED else 4
-    rows.append(row | {"meta": _dump(item.get("meta") or {}, digits)})
+    rows.append(row | {"meta": texts.dump(item.get("meta") or {}, digits)})
   return rows
 
 
@@ -238,30 +239,9 @@ def _decode_qa(columns) -> list[dict[str, Any]]:
     ]
   rows = []
   for item in columns:
-    row = {c.key: _text(item[c.key]) for c in QA_TABLE if c.dtype == "text"}
+    row = {
+      c.key: texts.read(item[c.key]) for c in QA_TABLE if c.dtype == "text"
+    }
     row["level"] = int(item["level"])
     rows.append(row | {"meta": json.loads(item["meta"])})
   return rows
-
-
-def _text(value) -> str:
-  return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _dump(value, digits: int | None = 4) -> str:
-  """Compact JSON: floats rounded, arrays as lists, NaN refused."""
-  return json.dumps(
-    _plain(value, digits), allow_nan=False, separators=(",", ":")
-  )
-
-
-def _plain(value, digits):
-  if isinstance(value, dict):
-    return {str(k): _plain(v, digits) for k, v in value.items()}
-  if isinstance(value, np.ndarray | np.generic):
-    return _plain(value.tolist(), digits)
-  if isinstance(value, list | tuple):
-    return [_plain(v, digits) for v in value]
-  if isinstance(value, float) and digits is not None:
-    return round(value, digits)
-  return value

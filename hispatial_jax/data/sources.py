@@ -5,7 +5,9 @@
   describe() -> JSON-able dict of all that the records depend on.
 
 It must pickle small: Beam sends it to the workers, which make the records. It
-may have `problems`, (reason, one line) of each thing that gave no id at all.
+may have `problems`, (reason, one line) of each thing that gave no id at all; a
+record may have "notes", the same of what was left out of it or is odd, which
+are counted and not stored; describe() may state a "licence".
 `pictures.open_source` tells from a path which source it means.
 """
 

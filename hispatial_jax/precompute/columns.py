@@ -18,7 +18,7 @@ class Made(NamedTuple):
     columns: as stored.
     tally: see tally.py, less what `asked` counts.
     asked: what is counted of its questions.
-    notes: what was left out of it, see data/sources.py.
+    notes: what its source noted, see data/sources.py.
   """
 
   columns: dict[str, Any]

@@ -12,11 +12,6 @@ from hispatial_jax.precompute import tally
 BEAM_FLAGS = """Any flag of Apache Beam may follow, say
 --runner DataflowRunner --project P --region R --temp_location gs://B/tmp."""
 
-_PLURAL = {
-  "bad picture": "bad pictures",
-  "part of a usable picture": "parts of usable pictures",
-}
-
 
 def names(name: str) -> list[str]:
   """A flag in both spellings: --max-bad-share, --max_bad_share."""
@@ -135,13 +130,13 @@ def left_out(out: str, done: dict[str, Any]) -> list[str]:
   counted, lines = done["tally"], []
   bad, noted = tally.bad_count(counted), sum(counted["noted"].values())
   for count, what, listed, reasons in (
-    (bad, "bad picture", "quarantine", counted["bad"]),
-    (noted, "part of a usable picture", "notes", counted["noted"]),
+    (bad, "bad picture{} left out", "quarantine", counted["bad"]),
+    (noted, "note{} on records made", "notes", counted["noted"]),
   ):
     if count:
-      named = what if count == 1 else _PLURAL[what]
+      words = what.format("" if count == 1 else "s")
       lines.append(
-        f"  {count:,} {named} left out ({tally.reasons(reasons)}): see"
+        f"  {count:,} {words} ({tally.reasons(reasons)}): see"
         f" {out}/{listed}.jsonl"
       )
   if done["problems"]:

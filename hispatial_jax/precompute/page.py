@@ -140,10 +140,10 @@ are in quarantine.jsonl{% if listed|length < bad %}, the first
 {% endif %}
 
 {% if noted %}
-<p class="note">Parts that could not be used, of records that could, in
-notes.jsonl:</p>
+<p class="note">Noted of records that could be used: questions left out, and
+what was odd. The first of each file are in notes.jsonl.</p>
 <div class="scroll"><table class="left">
-<thead><tr><th>reason</th><th>parts</th></tr></thead>
+<thead><tr><th>reason</th><th>notes</th></tr></thead>
 <tbody>
 {% for reason, count in noted %}
 <tr><td>{{ reason }}</td><td>{{ "{:,}".format(count) }}</td></tr>

@@ -138,7 +138,7 @@ def _tiles(total, bad: int, speed) -> list[dict[str, str]]:
     tiles.insert(2, _tile("valid pixels", f"{valid:.1f} %", note))
   if stored := total["questions"]["stored"]:
     note = f"{stored / count:.1f} a record"
-    tiles.insert(1, _tile("stored questions", f"{stored:,}", note))
+    tiles.insert(1, _tile("questions", f"{stored:,}", note))
   return tiles
 
 

@@ -148,8 +148,8 @@ class Store:
   ) -> None:
     """OUT/quarantine.jsonl and, where there are any, OUT/notes.jsonl.
 
-    A line has split, id, reason, message: of each bad picture; of what was left
-    out of records that could be used, the first ones of each shard.
+    A line has split, id, reason, message: of each bad picture; of what was
+    noted of records that could be used, the first ones of each shard.
 
     Args:
       sidecars: job name -> sidecar.

@@ -2,7 +2,7 @@
 
 STYLE = """
 .tiles { grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
-.tile { --c: var(--l0); }
+.tile { --c: var(--l0); } .tile b { font-size: 14.5px; }
 .tile .big { font-size: 36px; margin: 6px 0 4px; }
 .curves rect { fill: var(--l0); }
 .curves path { stroke: var(--faint); stroke-width: 1; fill: none; }

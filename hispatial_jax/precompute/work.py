@@ -34,7 +34,7 @@ class Shard(NamedTuple):
     columns: stored columns of the records, in the order of the ids.
     tally: see tally.py.
     bad: the pictures that could not be used.
-    notes: of parts left out of records that could be used; the first of them.
+    notes: of records that could be used; the first of them.
   """
 
   columns: list[dict[str, Any]]
