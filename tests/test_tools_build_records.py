@@ -41,6 +41,7 @@ def test_toy_world_and_tokenizer(tmp_path, capsys):
   done = _run(*args, "--workers", 2, "--tokenizer", words)
   assert done.returncode == 0, done.stderr
   assert "train: 3 records" in done.stdout
+  assert done.stdout.count(f"  {tmp_path}/report.html\n") == 1
   assert len(builder.open_split(tmp_path, "val")) == 2
   record = records.decode(builder.open_split(tmp_path, "train")[0])
   assert record["source"] == "toyworld"
@@ -62,6 +63,7 @@ def _bytes(out):
   return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_killed_with_three_workers_and_gone_on_with_one(tmp_path, capsys):
   args = ["toyworld", "--train", 44, "--val", 4, "--size", 48]
   args += ["--shard-size", 4, "--out"]
@@ -119,6 +121,12 @@ def test_records_of_records_made_square(tmp_path, capsys):
   record = records.decode(builder.open_split(tmp_path / "b", "train")[2])
   assert record["id"] == "r0002"
   assert record["image"].shape[:2] == record["depth_m"].shape == (20, 20)
+  assert record["native"].tolist() == [[40, 40], [40, 40]]
+  # Made smaller once more, boxes and rays still go by the source's pixels.
+  again = ["tfds", tmp_path / "b", "--out", tmp_path / "c", "--size", 16]
+  assert _main(capsys, *again)[0] == 0
+  record = records.decode(builder.open_split(tmp_path / "c", "val")[0])
+  assert record["depth_m"].shape == (16, 16)
   assert record["native"].tolist() == [[40, 40], [40, 40]]
   code, _, err = _main(capsys, *args, "--max-side", 32)
   assert code == 1

@@ -223,7 +223,8 @@ def _print_summary(out: str, done) -> None:
   if speed["images"]:
     rate = speed["images_per_second"]
     lines.append(f"  {speed['seconds']:.1f} s, {rate:.1f} records/s")
-  lines.append(f"  {out}/report.html")
+  if done["report"]:
+    lines.append(f"  {done['report']}")
   print("\n".join(lines))
 
 

@@ -98,7 +98,7 @@ def run(
   Returns:
     {"tally": see tally.py, "speed": see Watch.speed, "problems": reason ->
     number of what the source gave no id for, "was_whole": whether all was there
-    before, "splits": see Watch.splits}.
+    before, "splits": see Watch.splits, "report": path of the page or None}.
 
   Raises:
     ValueError, OSError: what is wrong with the input or the folder.
@@ -118,11 +118,12 @@ def run(
       store.unfinish()
     with _Signals() as signals, _bar(todo.images, done, crew.first) as show:
       _look_after(made, store, seen, signals, show)
-  speed, problems = seen.speed(), list(getattr(source, "problems", ()))
+  speed, page = seen.speed(), None
+  problems = list(getattr(source, "problems", ()))
   if crew.first:
     store.write_lists(seen.sidecars, problems)
     store.finish(seen.sidecars)
-    report.write(store, seen, speed, problems)
+    page = report.write(store, seen, speed, problems)
   reasons = dict(collections.Counter(reason for reason, _ in problems))
   return {
     "tally": seen.total,
@@ -130,6 +131,7 @@ def run(
     "problems": reasons,
     "was_whole": whole,
     "splits": seen.splits(),
+    "report": page and str(page),
   }
 
 
