@@ -54,8 +54,10 @@ def _pictures(examples) -> Batch:
   sizes = {example["image"].shape for example in examples}
   if len(sizes) > 1:
     raise ValueError(f"images of several sizes {sorted(sizes)}: use resize(S)")
-  images = np.stack([example["image"] for example in examples])
-  batch = {"image": image.normalise(images)}
+  images = np.empty((len(examples), *sizes.pop()), np.float32)
+  for example, out in zip(examples, images, strict=True):
+    image.normalise(example["image"], out)
+  batch = {"image": images}
   if "points" in examples[0]:
     batch["points"] = np.stack([example["points"] for example in examples])
   return batch
