@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from hispatial_jax.data import records, shards
+
 INTRINSICS = [[1.0, 0, 0.5], [0, 1.0, 0.5], [0, 0, 1]]
 
 
@@ -28,6 +30,20 @@ class Source:
     if name in self.broken:
       return record(name, self.size) | {"image": b"\xff\xd8\xff\xe0\x00\x10"}
     return record(name, self.size)
+
+
+def write(source, folder, change=lambda columns: columns):
+  """Writes a dataset of the records of a source, each split in one file.
+
+  `change` may alter the stored columns, to break them.
+  """
+  shards.folder(folder).mkdir(parents=True, exist_ok=True)
+  splits = {}
+  for split, ids in source.splits.items():
+    rows = [change(records.encode(source.make(name))) for name in ids]
+    size = shards.write(shards.path_of(folder, split, 0, 1), rows)
+    splits[split] = [len(rows)], size
+  shards.write_metadata(folder, splits, source.describe())
 
 
 def record(name="r0000", size=28, num_qa=3):
