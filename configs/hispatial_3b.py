@@ -11,7 +11,7 @@ DIR/tokenizer.model is PaliGemma's. DIR/coyo, DIR/o365, DIR/general and DIR/ca1m
 hold records of the released shards, with a split val for the held-out loss
 (val=False: there is none):
 
-    python tools/build_records.py wild COYO/*.tar --out DIR/coyo --size 448 \
+    python tools/build_records.py wild 'COYO/*.tar' --out DIR/coyo --size 448 \
       --val 0.002        # o365 likewise; kinds `general` and `ca1m` of the rest
 
 A part that is not there is left out, the weights of the others are scaled up,

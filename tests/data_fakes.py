@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from hispatial_jax.data import builder, sources
+from hispatial_jax.data import records, shards
 
 INTRINSICS = [[1.0, 0, 0.5], [0, 1.0, 0.5], [0, 0, 1]]
 
@@ -38,24 +38,6 @@ class Source:
     return made
 
 
-def write(source, folder, change=lambda columns: columns):
-  """Writes a dataset of the records of a source.
-
-  `change` may alter the stored columns, to break them.
-  """
-  kept = sources.make_encoded
-
-  def make(source, name):
-    name, columns, problem = kept(source, name)
-    return name, change(columns), problem
-
-  sources.make_encoded = make
-  try:
-    builder.build(source, folder)
-  finally:
-    sources.make_encoded = kept
-
-
 def write_broken(folder, names, **options):
   """Records of which those of `names` were cut after they had been checked."""
 
@@ -66,6 +48,20 @@ def write_broken(folder, names, **options):
 
   write(Source(**{"train": 13, "val": 0, **options}), folder, cut)
   return str(folder)
+
+
+def write(source, folder, change=lambda columns: columns):
+  """Writes a dataset of the records of a source, each split in one file.
+
+  `change` may alter the stored columns, to break them.
+  """
+  shards.folder(folder).mkdir(parents=True, exist_ok=True)
+  splits = {}
+  for split, ids in source.splits.items():
+    rows = [change(records.encode(source.make(name))) for name in ids]
+    size = shards.write(shards.path_of(folder, split, 0, 1), rows)
+    splits[split] = [len(rows)], size
+  shards.write_metadata(folder, splits, source.describe())
 
 
 def record(name="r0000", size=28, num_qa=3):

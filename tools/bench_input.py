@@ -10,7 +10,7 @@ built from it, and on one core are measured: the reference's reading of the
 shard (where HISPATIAL_DIR names a checkout of it), ours straight from the
 shard, ours from records at the shard's own size and at --px. Each is read to
 the network's inputs in batches of 8: pixels in -1..1, points, ids. They take
-turns. Then CPU milliseconds by operation, and the examples a second with --threads.
+turns. Then CPU milliseconds by operation, and examples/s with --threads.
 """
 
 import argparse
