@@ -232,13 +232,14 @@ def _train_tokenizer(folder: str, path: str, vocab: int) -> None:
   """Learns pieces from the phrase bank and from what the records ask."""
   from hispatial_jax.core import tokenizer
   from hispatial_jax.data import builder, records
-  from hispatial_jax.qa import generate, say
+  from hispatial_jax.qa import generate, released, say
 
   texts = list(say.all_texts())
   train = builder.open_split(folder, "train")
   for number in range(min(len(train), _TEXT_RECORDS)):
     record = records.decode(train[number])
-    texts += [qa[key] for qa in record["qa"] for key in ("question", "answer")]
+    for qa in record["qa"]:
+      texts += [qa["question"], qa["answer"], *released.texts(qa["meta"])]
     for qa in generate.draw(record, 0, _TEXT_QUESTIONS):
       texts += [qa.question, qa.answer]
   words = tokenizer.train_small(texts, vocab_size=vocab, path=path)
