@@ -77,7 +77,8 @@ def base() -> ml_collections.ConfigDict:
   config.data = ml_collections.ConfigDict()
   # reduce: the mean over "tokens" of the batch, or over "examples".
   # max_tokens: logits at so many positions of a row; 0 is all.
-  config.loss = {"reduce": "tokens", "max_tokens": 0}
+  # chunk: positions of every row whose logits exist at one time; 0 is all.
+  config.loss = {"reduce": "tokens", "max_tokens": 0, "chunk": 32}
   config.optim = {
     "lr": 2e-5,
     "schedule": "constant",
@@ -91,6 +92,7 @@ def base() -> ml_collections.ConfigDict:
     "clip": 1.0,
     "mu_dtype": "",
     "freeze": (),
+    "frozen_dtype": "",  # frozen parameters are held in; "" is float32
     "accumulate": 1,
   }
   # rules: parameter regex -> layout; leaves up to min_bytes stay whole.
@@ -100,6 +102,7 @@ def base() -> ml_collections.ConfigDict:
     "rules": ((".*", "fsdp"),),
     "min_bytes": 4 << 20,
   }
+  config.tpu_options = ()  # (name, value) of the TPU compiler
   config.checkpoint = {"every": 1000, "keep": 3}
   config.log = {"every": 50, "tensorboard": True, "wandb": ""}
   # name -> {"type": module of hispatial_jax.evaluators, "every": steps, …}

@@ -62,7 +62,7 @@ def get_config(arg=""):
     f"3b_{arg.px}",
     dtype="bfloat16",
     img={"remat": "nothing_saveable"},
-    llm={"remat": "nothing_saveable"},
+    llm={"remat": "mlp_out", "gate_apart": True, "attn_by_head": True},
   )
 
   config.data.mixture = _mixture(arg)
@@ -72,8 +72,14 @@ def get_config(arg=""):
 
   config.optim.lr = 2e-5
   config.optim.freeze = ("img/(?!head/).*",)
+  config.optim.frozen_dtype = "bfloat16"  # what it is read in
   config.loss.max_tokens = 0  # an answer may fill its row
   config.mesh.data, config.mesh.fsdp = 1, -1
+  # Weights are gathered before a product, not a shard at a time within it: that
+  # writes its sum once, not sixteen times.
+  config.tpu_options = (
+    ("xla_jf_spmd_threshold_for_windowed_einsum_mib", "1000000"),
+  )
   config.checkpoint.every = 1000
   config.log.every = 50
 

@@ -1,11 +1,14 @@
-"""Where a run begins: its model's sizes, its layout, its first state.
+"""Where a run begins: its model's sizes, its first state.
 
     model_cfg = start.model_config(cfg.model, words)
-    layout, abstract = start.lay_out(cfg.mesh, shapes, opt, grid)
-    state = start.initial_state(cfg.init, cfg.seed, model_cfg, opt, layout)
+    with mesh.use(grid):
+      made = program.build(cfg, model_cfg, grid)
+      state = start.initial_state(
+        cfg.init, cfg.seed, model_cfg, made.opt, made.layout
+      )
 
 Nothing is allocated before `initial_state`, and that in its shards; a run that
-resumes restores into `abstract` instead.
+resumes restores into `made.abstract` instead.
 """
 
 import functools
@@ -15,7 +18,8 @@ import jax
 import numpy as np
 from etils import epath
 
-from hispatial_jax.core import mesh, rundir, tree
+from hispatial_jax import program
+from hispatial_jax.core import rundir, tree
 from hispatial_jax.core import step as step_lib
 from hispatial_jax.models import hispatial, sizes
 from hispatial_jax.weights import source as weights
@@ -37,34 +41,7 @@ def model_config(cfg, words) -> dict:
   return out
 
 
-def lay_out(cfg, shapes, opt, grid):
-  """Where params and optimizer state lie on the mesh.
-
-  Returns:
-    (shardings of the whole state, {"params", "opt_state"}: shapes with them).
-  """
-  spread = functools.partial(
-    mesh.shardings,
-    rules=[tuple(rule) for rule in cfg.rules],
-    grid=grid,
-    min_bytes=cfg.min_bytes,
-  )
-  params = spread(shapes)
-  state = jax.eval_shape(lambda p: step_lib.init(p, opt), shapes)
-  moments = mesh.state_shardings(state["opt"], opt.split(params)[0], grid)
-  count = mesh.named(mesh.REPLICATED, grid)
-
-  def put(x, s):
-    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s)
-
-  abstract = {
-    "params": jax.tree.map(put, shapes, params),
-    "opt_state": jax.tree.map(put, state["opt"], moments),
-  }
-  return {"params": params, "opt": moments, "step": count}, abstract
-
-
-def initial_state(source, seed, model_cfg, opt, layout):
+def initial_state(source, seed, model_cfg, opt, layout, frozen_dtype=""):
   """State of step 0, made in its shards.
 
   Args:
@@ -74,6 +51,7 @@ def initial_state(source, seed, model_cfg, opt, layout):
     model_cfg: arguments of hispatial.Model.
     opt: the optimizer.
     layout: shardings of the state.
+    frozen_dtype: see `program.held`.
 
   Raises:
     ValueError: the source does not fit the model; lists all names.
@@ -82,7 +60,9 @@ def initial_state(source, seed, model_cfg, opt, layout):
 
   def random_params():
     batch = sizes.example_batch(model_cfg)
-    return model.init(jax.random.key(seed), **batch)["params"]
+    params = model.init(jax.random.key(seed), **batch)["params"]
+    like = program.held(params, opt, frozen_dtype)
+    return jax.tree.map(lambda x, s: x.astype(s.dtype), params, like)
 
   params = jax.jit(random_params, out_shardings=layout["params"])()
   if source:

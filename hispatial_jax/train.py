@@ -18,21 +18,17 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
-from hispatial_jax import start
+from hispatial_jax import program, start
 from hispatial_jax.core import (
   checkpoint,
   guard,
   mesh,
   metrics,
-  optim,
   tokenizer,
 )
 from hispatial_jax.core import config as config_lib
-from hispatial_jax.core import step as step_lib
 from hispatial_jax.data import pipeline, tally
 from hispatial_jax.evaluators import predict_fns
-from hispatial_jax.models import hispatial, sizes
-from hispatial_jax.models import loss as loss_lib
 
 
 def train(cfg, workdir) -> dict[str, float]:
@@ -60,10 +56,8 @@ def train(cfg, workdir) -> dict[str, float]:
     # ---- Words, model, optimizer: shapes only, nothing is allocated yet.
     words = tokenizer.load(cfg.tokenizer)
     model_cfg = start.model_config(cfg.model, words)
-    model = hispatial.Model(**model_cfg)
-    shapes = sizes.param_shapes(model_cfg)
-    opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)
-    layout, abstract = start.lay_out(cfg.mesh, shapes, opt, grid)
+    made = program.build(cfg, model_cfg, grid)
+    opt, layout, update = made.opt, made.layout, made.update
 
     # ---- Batches, and where everything starts: resume > load > random.
     batches = pipeline.train_iterator(
@@ -75,32 +69,24 @@ def train(cfg, workdir) -> dict[str, float]:
       seed=cfg.seed,
     )
     done = run.latest() or 0
-    source, seed = cfg.init, cfg.seed
+    source, seed, frozen = cfg.init, cfg.seed, cfg.optim.frozen_dtype
     if done:
-      params, moments, at = run.restore(done, **abstract)
+      params, moments, at = run.restore(done, **made.abstract)
       batches.set_state(*at)
       count = jax.device_put(jnp.int32(done), layout["step"])
       state = {"params": params, "opt": moments, "step": count}
     else:
-      state = start.initial_state(source, seed, model_cfg, opt, layout)
-    report(start.describe(model_cfg, shapes, opt, grid, done, source))
+      state = start.initial_state(
+        source, seed, model_cfg, opt, layout, frozen_dtype=frozen
+      )
+    report(start.describe(model_cfg, made.shapes, opt, grid, done, source))
     for note in batches.notes:
       report(note)
 
     # ---- What runs on the accelerator.
-    update = jax.jit(
-      step_lib.make(
-        loss_function(model, cfg.loss),
-        opt,
-        accumulate=cfg.optim.accumulate,
-        layout=opt.split(layout["params"])[0],
-      ),
-      donate_argnums=0,
-      out_shardings=(layout, None),
-    )
     log_every, save_every = cfg.log.every, cfg.checkpoint.every
     stopping = stack.enter_context(guard.Stopping(cfg.max_minutes, log_every))
-    fns = predict_fns.make(model, grid, before=stopping.interrupt)
+    fns = predict_fns.make(made.model, grid, before=stopping.interrupt)
     evals = build_evaluators(cfg.evals, fns, words)
 
     # ---- Around it.
@@ -170,29 +156,6 @@ def rows_here(batch_size: int) -> int:
       f"{jax.device_count()} devices"
     )
   return batch_size // jax.process_count()
-
-
-def loss_function(model, cfg):
-  """The step.LossFn of a model.
-
-  Args:
-    model: hispatial.Model.
-    cfg: reduce ("tokens" or "examples") and max_tokens (logits at no more than
-      so many positions of a row; 0 for all).
-  """
-  reduce, most = cfg["reduce"], cfg["max_tokens"] or None
-
-  def loss_fn(params, batch):
-    loss, aux = loss_lib.next_token_loss(
-      model, params, batch, reduce=reduce, max_loss_tokens=most
-    )
-    tokens = jnp.sum(aux["mask"])
-    right = jnp.sum(aux["mask"] * aux["correct"].astype(jnp.float32))
-    rows = jnp.sum(jnp.any(aux["mask"] > 0, axis=1).astype(jnp.float32))
-    weight = tokens if reduce == "tokens" else rows
-    return loss, {"weight": weight, "tokens": tokens, "correct": right}
-
-  return loss_fn
 
 
 def build_evaluators(cfg, fns, words) -> dict:

@@ -32,7 +32,8 @@ _MAY_IMPORT = {
     "predict",
     "pp",
   },
-  "start": {"core", "models", "weights"},
+  "program": {"core", "models"},
+  "start": {"core", "models", "program", "weights"},
   "train": {
     "benchmarks",
     "core",
@@ -40,6 +41,7 @@ _MAY_IMPORT = {
     "evaluators",
     "models",
     "pp",
+    "program",
     "qa",
     "start",
     "weights",

@@ -12,11 +12,11 @@ from hispatial_jax.pp import text
 _TOWER = {"width": 16, "depth": 2, "mlp_dim": 24, "num_heads": 2}
 
 
-def _config(**changes):
+def _config(kv_heads=1, **changes):
   config = sizes.config(
     "toy",
     img={**_TOWER, "num_outputs": 16, "image_size": 28},
-    llm={**_TOWER, "num_kv_heads": 1, "head_dim": 8, "vocab_size": 40},
+    llm={**_TOWER, "num_kv_heads": kv_heads, "head_dim": 8, "vocab_size": 40},
     pointmap={"width": 16, "num_outputs": 16, "num_freqs": 2},
   )
   return {**config, **changes}
@@ -156,16 +156,20 @@ def _loss_and_gradient(config, params):
   "changes",
   [
     {"remat": "nothing_saveable"},
+    {"remat": "mlp_out"},
     {"remat": "dots_saveable"},
     {"scan_unroll": 2},
+    {"gate_apart": True},
+    {"attn_by_head": True, "remat": "mlp_out"},
   ],
 )
-def test_remat_and_unrolling_change_nothing(changes):
-  config = _config()
+def test_ways_to_compute_change_nothing(changes):
+  config = _config(kv_heads=2)
   params = _params(config)
   other = {**config}
   for tower in ("img", "llm"):
-    other[tower] = {**config[tower], **changes}
+    if tower == "llm" or set(changes) <= {"remat", "scan_unroll"}:
+      other[tower] = {**config[tower], **changes}
   want, grads = _loss_and_gradient(config, params)
   got, got_grads = _loss_and_gradient(other, params)
   np.testing.assert_allclose(got, want, rtol=1e-6)

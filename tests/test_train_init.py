@@ -7,7 +7,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from hispatial_jax import start
+from hispatial_jax import program, start
 from hispatial_jax.core import config, mesh, npz, optim, rundir, tree
 from hispatial_jax.models import sizes
 
@@ -24,7 +24,7 @@ def made():
   shapes = sizes.param_shapes(model_cfg)
   opt = optim.build(cfg.optim, shapes, total_steps=5)
   grid = mesh.make(devices=jax.devices()[:1])
-  layout, _ = start.lay_out(cfg.mesh, shapes, opt, grid)
+  layout, _ = program.lay_out(cfg.mesh, shapes, opt, grid)
   state = start.initial_state("", 0, model_cfg, opt, layout)
   return model_cfg, opt, layout, jax.device_get(state["params"])
 
@@ -104,7 +104,7 @@ def test_every_recipe_is_locked_and_fits_its_model(name):
   shapes = sizes.param_shapes(model_cfg)
   opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)
   grid = mesh.make(devices=jax.devices()[:1])
-  start.lay_out(cfg.mesh, shapes, opt, grid)
+  program.lay_out(cfg.mesh, shapes, opt, grid)
 
 
 def test_the_papers_run_trains_all_but_siglip():

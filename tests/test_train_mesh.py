@@ -13,9 +13,18 @@ import pytest
 from hispatial_jax.core import metrics, rundir, tokenizer
 
 _ROOT = pathlib.Path(__file__).parent.parent
-# Calls of core.mesh.constrain on the way through the model: image,
-# points, and the input of either transformer.
-_IN_MODEL = 4
+# Constraints in the lowered update besides those of gradients and batch.
+_CONSTRAINTS = {
+  # Image, points, and the input of either transformer.
+  "model": 4,
+  # Patches of the point map, its sum and its first sum; the sum's gradient.
+  "pointmap": 4,
+  # Tokens on their way to the table, its rows, and the rows' gradient.
+  "embedding": 3,
+  # The table, activations, a chunk's three inputs, its logits and theirs and
+  # the activations' gradients, the table's gradient and its first value.
+  "loss": 10,
+}
 
 
 def _start(script, *args, **environment):
@@ -70,7 +79,7 @@ def test_eight_devices_equal_one(words):
     np.testing.assert_allclose(
       run["losses"], found["one"]["losses"], atol=1e-5, err_msg=name
     )
-    wanted = run["trainable"] + run["batch"] + _IN_MODEL
+    wanted = run["trainable"] + run["batch"] + sum(_CONSTRAINTS.values())
     assert run["constraints"] == wanted, name
 
 

@@ -11,26 +11,28 @@ import sys
 import jax
 import train_driver
 
-from hispatial_jax import start, train
-from hispatial_jax.core import config, mesh, optim, step, tokenizer
-from hispatial_jax.models import hispatial, sizes
+from hispatial_jax import program, start, train
+from hispatial_jax.core import config, mesh, step, tokenizer
 
 
 def main(words, data, fsdp, accumulate):
   """Prints losses, the number of constraints and of sharded leaves."""
-  cfg = config.Watched(config.load(f"tests/train_config.py:tokenizer={words}"))
+  recipe = f"tests/train_config.py:tokenizer={words}"
+  # Words that four devices can share.
+  cfg = config.Watched(config.load(recipe, ["model.llm.vocab_size=512"]))
   words = tokenizer.load(words)
   model_cfg = start.model_config(cfg.model, words)
-  shapes = sizes.param_shapes(model_cfg)
   grid = mesh.make(data=int(data), fsdp=int(fsdp))
   with mesh.use(grid):
-    opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)
-    layout, _ = start.lay_out(cfg.mesh, shapes, opt, grid)
+    made = program.build(cfg, model_cfg, grid)
+    opt, layout = made.opt, made.layout
     state = start.initial_state("", 0, model_cfg, opt, layout)
     trainable = opt.split(layout["params"])[0]
-    loss_fn = train.loss_function(hispatial.Model(**model_cfg), cfg.loss)
     update = step.make(
-      loss_fn, opt, accumulate=int(accumulate), layout=trainable
+      program.loss_function(made.model, cfg.loss),
+      opt,
+      accumulate=int(accumulate),
+      layout=trainable,
     )
     update = jax.jit(update, out_shardings=(layout, None))
     batches = train_driver.Batches(

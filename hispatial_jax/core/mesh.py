@@ -63,26 +63,40 @@ def use(grid: Mesh) -> Iterator[Mesh]:
     yield grid
 
 
-def constrain(x):
-  """Asks the compiler to split axis 0 of every leaf over the batch axes.
+def constrain(x, *axes):
+  """Asks the compiler to split every leaf over the mesh's axes.
 
   Without this it may follow the sharded parameters and replicate the batch.
-  It does nothing when no mesh is set, or to a leaf that does not divide, as the
-  single example of `Model.init`.
+  It does nothing when no mesh is set, and leaves an axis whole that does not
+  divide, as the single example of `Model.init`.
 
   Args:
     x: pytree of arrays [B, ...].
+    *axes: what each axis of a leaf is split over: a name of AXES, several of
+      them, or None; default: axis 0 over all of AXES.
   """
   grid = jax.sharding.get_abstract_mesh()
-  axes = tuple(name for name in AXES if name in grid.axis_names)
-  size = math.prod(grid.shape[name] for name in axes)
+  wanted = axes or (AXES,)
 
   def put(leaf):
-    if not axes or leaf.shape[0] % size:
+    spec = [_part(grid, n, a) for n, a in zip(leaf.shape, wanted, strict=False)]
+    if not any(spec) and not axes:
       return leaf
-    return jax.lax.with_sharding_constraint(leaf, PartitionSpec(axes))
+    return jax.lax.with_sharding_constraint(leaf, PartitionSpec(*spec))
 
-  return jax.tree.map(put, x)
+  return jax.tree.map(put, x) if set(AXES) <= set(grid.axis_names) else x
+
+
+def _part(grid, size, names):
+  """The names, or None if their devices do not divide the size."""
+  names = (names,) if isinstance(names, str) else names or ()
+  count = math.prod(grid.shape[name] for name in names)
+  return names if names and size % count == 0 else None
+
+
+def axis_size(name: str) -> int:
+  """Devices along an axis of the current mesh; 1 if none is set."""
+  return jax.sharding.get_abstract_mesh().shape.get(name, 1)
 
 
 def fsdp_spec(

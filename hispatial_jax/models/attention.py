@@ -7,6 +7,7 @@ Source: Gemma 2 report (arXiv 2408.00118), section 2; rotary positions as in
 RoFormer (arXiv 2104.09864); arithmetic as big_vision's `models/ppp/gemma.py`.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -96,3 +97,25 @@ def attend(q, parts, mask, cap):
     new = jnp.einsum("BRKGTS,BSKH->BRTKGH", of_part, v)
     out, start = out + new.reshape(q.shape), start + S
   return out
+
+
+def attend_by_head(q, parts, mask, cap):
+  """`attend`, one key/value head at a time, for long rows on a TPU.
+
+  The scores of all heads, f32[N,K,G,T,S], do not fit the chip's fast memory,
+  and go out and in again some ten times in a training step; those of one head
+  do. They are computed again for the gradient: a sixtieth of a step's FLOPs.
+  """
+  heads = [jnp.moveaxis(x, 2, 0)[..., None, :] for pair in parts for x in pair]
+  pairs = list(zip(heads[::2], heads[1::2], strict=True))
+
+  @functools.partial(jax.checkpoint, prevent_cse=False)
+  def one(q, pairs):
+    return attend(q, pairs, mask, cap)
+
+  def turn(_, head):
+    return None, one(*head)
+
+  queries = jnp.moveaxis(q, 2, 0)[..., None, :, :]
+  _, out = jax.lax.scan(turn, None, (queries, pairs))
+  return jnp.moveaxis(out[..., 0, :, :], 0, 2)

@@ -9,6 +9,7 @@ names and arithmetic as big_vision's `models/ppp/gemma.py`.
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import ad_checkpoint
 
 from hispatial_jax.core import mesh
 from hispatial_jax.models import attention
@@ -68,6 +69,7 @@ class Attention(nn.Module):
   head_dim: int
   query_scale: float | None
   softcap: float | None
+  by_head: bool = False
 
   @nn.compact
   def __call__(self, x, positions, mask, cache):
@@ -88,7 +90,10 @@ class Attention(nn.Module):
       k, v = cache
     parts.append((k, v))
     q = q.reshape(B, T, K, N // K, H)
-    out = attention.attend(q, parts, mask, self.softcap).reshape(B, T, N, H)
+    # Decoding asks for one row: there all heads fit.
+    by_head = self.by_head and T > 1
+    attend = attention.attend_by_head if by_head else attention.attend
+    out = attend(q, parts, mask, self.softcap).reshape(B, T, N, H)
     out = Einsum((N, H, D), (0, 1), (2,), name="attn_vec_einsum")(
       "BTNH,NHD->BTD", out
     )
@@ -99,6 +104,7 @@ class MLP(nn.Module):
   """Gated feed-forward: (gelu(x @ gate) * (x @ up)) @ linear."""
 
   mlp_dim: int
+  gate_apart: bool = False
 
   @nn.compact
   def __call__(self, x):
@@ -108,9 +114,12 @@ class MLP(nn.Module):
     )
     gating = self.param("gating_einsum", init, (2, D, F)).astype(x.dtype)
     linear = self.param("linear", nn.initializers.lecun_normal(), (F, D))
-    # One product for both halves: a third faster on a CPU than one for each.
-    both = jnp.einsum("BTD,cDF->BTcF", x, gating)
-    hidden = nn.gelu(both[..., 0, :], approximate=True) * both[..., 1, :]
+    if self.gate_apart:
+      gate, up = x @ gating[0], x @ gating[1]
+    else:
+      both = jnp.einsum("BTD,cDF->BTcF", x, gating)
+      gate, up = both[..., 0, :], both[..., 1, :]
+    hidden = nn.gelu(gate, approximate=True) * up
     return hidden @ linear.astype(x.dtype)
 
 
@@ -119,6 +128,7 @@ class Block(nn.Module):
 
   mlp_dim: int
   attention: dict
+  gate_apart: bool = False
 
   @nn.compact
   def __call__(self, x, positions, mask, cache):
@@ -130,7 +140,8 @@ class Block(nn.Module):
     )
     x += RMSNorm(name="post_attention_norm")(y)
     y = RMSNorm(name="pre_ffw_norm")(x)
-    y = MLP(self.mlp_dim, name="mlp")(y)
+    y = MLP(self.mlp_dim, self.gate_apart, name="mlp")(y)
+    y = ad_checkpoint.checkpoint_name(y, remat_lib.MLP_OUT)
     return x + RMSNorm(name="post_ffw_norm")(y), cache
 
 
@@ -148,9 +159,14 @@ class Embedder(nn.Module):
     )
 
   def encode(self, tokens):
-    """i32[B,T] -> f32[B,T,D], times the root of D."""
+    """i32[B,T] -> f32[B,T,D], times the root of D.
+
+    The tokens go to the table's shards, not the table to every device.
+    """
+    if self.vocab_size % mesh.axis_size("fsdp") == 0:
+      tokens = mesh.constrain(tokens, "data")
     rows = self.input_embedding[tokens].astype(jnp.float32)
-    return rows * jnp.sqrt(jnp.float32(self.width))
+    return mesh.constrain(rows) * jnp.sqrt(jnp.float32(self.width))
 
   def decode(self, x):
     """[...,D] -> f32[...,V], before the softcap."""
@@ -169,6 +185,10 @@ class Model(nn.Module):
       reference predictor's own deviation: its fused kernel ignores the cap
       (transformers 4.50, sdpa), moving logits by 0.1 to 0.3.
     final_softcap: 30 as trained; 0 gives big_vision's training logits.
+    attn_by_head: see `attention.attend_by_head`.
+    gate_apart: the MLP's gate and input each by a product of its own. On a
+      TPU that saves copies of the largest activation; on a CPU one product for
+      both is a third faster.
     remat: see `models/remat.py`.
     scan_unroll: layers compiled per loop turn; `depth` means no loop.
   """
@@ -184,6 +204,8 @@ class Model(nn.Module):
   attn_softcap: float | None = 50.0
   final_softcap: float | None = 30.0
   dtype: str = "float32"
+  attn_by_head: bool = False
+  gate_apart: bool = False
   remat: str = "none"
   scan_unroll: int = 1
 
@@ -198,12 +220,14 @@ class Model(nn.Module):
       unroll=self.scan_unroll,
     )(
       mlp_dim=self.mlp_dim,
+      gate_apart=self.gate_apart,
       attention={
         "num_heads": self.num_heads,
         "num_kv_heads": self.num_kv_heads,
         "head_dim": self.head_dim,
         "query_scale": self.query_scale,
         "softcap": self.attn_softcap,
+        "by_head": self.attn_by_head,
       },
     )
     self.final_norm = RMSNorm()
@@ -233,6 +257,10 @@ class Model(nn.Module):
   def logits(self, x):
     """[...,D] -> f32[...,V]: the one place of the final softcap."""
     return attention.softcap(self.embedder.decode(x), self.final_softcap)
+
+  def output_table(self):
+    """([V,D] in the parameters' dtype, the final softcap)."""
+    return self.embedder.input_embedding, self.final_softcap
 
   def empty_cache(self, batch_size, dtype=None):
     """A cache of no rows, to start from."""

@@ -147,6 +147,10 @@ class Model(nn.Module):
     """[...,D] -> f32[...,V], softcapped."""
     return self._llm.logits(x)
 
+  def output_table(self):
+    """([V,D], softcap): what `logits` multiplies with, then applies."""
+    return self._llm.output_table()
+
   def prefill(self, image, points, text, mask_ar, mask_input, cache_dtype=None):
     """Reads the prompts once; see `models/decode.py`.
 

@@ -3,12 +3,13 @@
 Axis letters are those of `models/hispatial.py`.
 """
 
-import jax
 import jax.numpy as jnp
+
+from hispatial_jax.models import cross_entropy
 
 
 def next_token_loss(
-  model, params, batch, *, reduce="tokens", max_loss_tokens=None
+  model, params, batch, *, reduce="tokens", max_loss_tokens=None, chunk=32
 ):
   """Mean negative log-likelihood of the suffix tokens.
 
@@ -26,11 +27,12 @@ def next_token_loss(
       (big_vision).
     max_loss_tokens: if given, logits are computed at so many positions a row
       only. A row with more suffix tokens makes the loss NaN, never smaller.
+    chunk: positions of every row whose logits exist at one time; 0 is all.
 
   Returns:
     (f32 scalar, aux of per-token values: "nll" f32[B,T-1], "correct"
     bool[B,T-1] whether the largest logit is right, "mask" f32[B,T-1] which of
-    them count).
+    them count). The gradient is that of the scalar.
 
   Raises:
     ValueError: for another `reduce`.
@@ -45,35 +47,34 @@ def next_token_loss(
     batch["mask_ar"][:, :-1],
     method="pre_logits",
   )
+  table, softcap = model.apply({"params": params}, method="output_table")
   targets = batch["text"][:, 1:]
   mask = batch["mask_loss"][:, 1:].astype(jnp.float32)
   if "_mask" in batch:
     mask *= batch["_mask"][:, None].astype(jnp.float32)
 
-  def score(x, targets):
-    return _scores(model.apply({"params": params}, x, method="logits"), targets)
+  def score(x, targets, weights):
+    return cross_entropy.weighted(x, table, targets, weights, softcap, chunk)
 
+  weights = _weights(mask, reduce)
   if max_loss_tokens is None or max_loss_tokens >= targets.shape[1]:
-    nll, correct = score(x, targets)
+    loss, nll, correct = score(x, targets, weights)
   else:
-    nll, correct = _at_most(max_loss_tokens, score, x, targets, mask)
-  aux = {"nll": nll, "correct": correct, "mask": mask}
-  return _mean(nll, mask, reduce), aux
+    most = max_loss_tokens
+    loss, nll, correct = _at_most(most, score, x, targets, weights)
+  return loss, {"nll": nll, "correct": correct, "mask": mask}
 
 
-def _scores(logits, targets):
-  """f32[B,T,V] logits, targets -> nll f32[B,T], correct bool[B,T]."""
-  chosen = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
-  nll = jax.nn.logsumexp(logits, axis=-1) - chosen
-  return nll, jnp.argmax(logits, axis=-1) == targets
+def _at_most(count, score, x, targets, weights):
+  """Scores the weighted positions only, the first `count` of each row."""
+  where = jnp.argsort(weights == 0, axis=1, stable=True)[:, :count]
 
+  def take(values):
+    return jnp.take_along_axis(values, where, axis=1)
 
-def _at_most(count, score, x, targets, mask):
-  """Scores the masked positions only, the first `count` of each row."""
-  where = jnp.argsort(mask == 0, axis=1, stable=True)[:, :count]
   x = jnp.take_along_axis(x, where[..., None], axis=1)
-  nll, correct = score(x, jnp.take_along_axis(targets, where, axis=1))
-  lost = jnp.sum(mask, axis=1, keepdims=True) > count
+  loss, nll, correct = score(x, take(targets), take(weights))
+  lost = jnp.sum(weights > 0, axis=1, keepdims=True) > count
   nll = jnp.where(lost, jnp.nan, nll)
 
   def put(values):
@@ -81,12 +82,13 @@ def _at_most(count, score, x, targets, mask):
       jnp.zeros(targets.shape, values.dtype), where, values, 1, inplace=False
     )
 
-  return put(nll), put(correct)
+  return jnp.where(jnp.any(lost), jnp.nan, loss), put(nll), put(correct)
 
 
-def _mean(nll, mask, reduce):
+def _weights(mask, reduce):
+  """What each position's nll weighs in the mean."""
   if reduce == "tokens":
-    return jnp.sum(nll * mask) / jnp.maximum(jnp.sum(mask), 1.0)
-  per_row = jnp.sum(nll * mask, axis=1) / jnp.maximum(mask.sum(axis=1), 1.0)
+    return mask / jnp.maximum(jnp.sum(mask), 1.0)
   rows = jnp.sum(jnp.any(mask > 0, axis=1)).astype(jnp.float32)
-  return jnp.sum(per_row) / jnp.maximum(rows, 1.0)
+  of_row = jnp.maximum(mask.sum(axis=1, keepdims=True), 1.0)
+  return mask / of_row / jnp.maximum(rows, 1.0)

@@ -14,6 +14,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hispatial_jax.core import mesh
+
 # pi / 2 in three parts; the first has few enough bits that n times it is exact.
 _HALF_PI = (1.5703125, 4.837512969970703125e-4, 7.54978995489188216e-8)
 _SIN = (-1.6666654611e-1, 8.3321608736e-3, -1.9515295891e-4)
@@ -104,6 +106,9 @@ def embed(points, kernel, dtype="float32", remat=True):
   B, h, w = points.shape[0], points.shape[1] // p, points.shape[2] // p
   rows = points.reshape(B, h, p, w, p, 4).transpose(2, 5, 4, 0, 1, 3)
   rows = rows.reshape(p, 4, p, B * h * w).astype(jnp.float32)
+  # Patches stay with their devices: the compiler would rather move features,
+  # 37,000 numbers a patch, than the kernel.
+  rows = mesh.constrain(rows, None, None, None, mesh.AXES)
   freqs = frequencies(C // 6)
 
   def add_row(tokens, row):
@@ -114,11 +119,12 @@ def embed(points, kernel, dtype="float32", remat=True):
     for wave, of_wave in ((sin, of_waves[:, :, 0]), (cos, of_waves[:, :, 1])):
       tokens += jnp.einsum("ixFP,xiFD->PD", wave.astype(dtype), of_wave)
     valid = pixels[3].astype(dtype)
-    return tokens + jnp.einsum("xP,xD->PD", valid, weights[:, -1]), None
+    tokens += jnp.einsum("xP,xD->PD", valid, weights[:, -1])
+    return mesh.constrain(tokens), None
 
   if remat:
     add_row = jax.checkpoint(add_row, prevent_cse=False)
-  start = jnp.zeros((B * h * w, D), dtype)
+  start = mesh.constrain(jnp.zeros((B * h * w, D), dtype))
   tokens, _ = jax.lax.scan(add_row, start, (rows, kernel))
   return tokens.reshape(B, h, w, D)
 

@@ -109,9 +109,12 @@ def example_batch(cfg: dict, batch_size: int = 1, length: int = 8) -> dict:
 
 def param_shapes(cfg: dict) -> dict:
   """Nested dict of ShapeDtypeStruct; computes nothing, needs no memory."""
-  batch = jax.eval_shape(lambda: example_batch(cfg))
-  init = hispatial.Model(**cfg).init
-  return jax.eval_shape(init, jax.random.key(0), **batch)["params"]
+
+  def init():
+    batch = example_batch(cfg)
+    return hispatial.Model(**cfg).init(jax.random.key(0), **batch)["params"]
+
+  return jax.eval_shape(init)
 
 
 def num_params(cfg: dict) -> int:
