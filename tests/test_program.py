@@ -5,7 +5,6 @@ import pathlib
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from hispatial_jax import program, start
@@ -36,12 +35,6 @@ def test_frozen_parameters_are_held_as_they_are_read():
   moments = [x for x in jax.tree.leaves(state["opt"]) if x.ndim]
   trained = sum(not held for held in frozen.values())
   assert len(moments) == 2 * trained < 2 * len(frozen)
-  # The same numbers, rounded, as in float32.
-  plain, _, _, _ = _made()
-  full = start.initial_state("", 0, model_cfg, plain.opt, plain.layout)
-  for name, x in tree.flatten(full["params"]).items():
-    got = tree.flatten(state["params"])[name]
-    np.testing.assert_array_equal(got, x.astype(got.dtype), err_msg=name)
 
 
 def _kept(made, cfg, grid):

@@ -113,6 +113,26 @@ def test_what_does_not_fit_is_told_in_bytes(tool):
   assert tool.out_of_memory("other\nlines") == "other"
 
 
+def test_the_compilers_buffer_assignment(tool, tmp_path):
+  assert tool.assignment(tmp_path) == (None, [])
+  stem = tmp_path / "module_0000.jit_update.after_optimizations"
+  pathlib.Path(f"{stem}-memory-usage-report.txt").write_text(
+    "Memory Space: default (color=0)\nTotal bytes: 4796805632 (4.47GiB)\n"
+    "  cumulative_size;       size;       offset; used_by_n_values; shapes\n"
+    "  526.50MiB( 16%);  526.50MiB;     23281664;  5; 5xbf16[26,4,1151,2304]\n"
+    "    1.29GiB( 39%);  263.25MiB;   1585610752;    6; 5xf32[26,2,2304,576]\n"
+  )
+  pathlib.Path(f"{stem}-buffer-assignment.txt").write_text(
+    "BufferAssignment:\nallocation 1: size 268435456, parameter 0, shape\n"
+    "allocation 416: size 2686566912, preallocated-temp:\n"
+    "allocation 420: size 117440512, color 1, preallocated-temp:\n"
+  )
+  size, largest = tool.assignment(tmp_path)
+  assert size == 2686566912
+  assert largest[0] == "526.50MiB: 5xbf16[26,4,1151,2304]"
+  assert len(largest) == 2
+
+
 def test_chips_are_their_makers():
   v5e = chips.CHIPS["v5e"]
   assert (v5e.hbm, v5e.flops, v5e.hbm_speed) == (16 * 2**30, 197e12, 819e9)

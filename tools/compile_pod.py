@@ -7,7 +7,9 @@ The train step is the one that hispatial_jax.train runs (hispatial_jax.program),
 lowered from shapes alone: no TPU, no weights, no data, but the libtpu package
 (pip install 'hispatial_jax[tpu]'), which compiles one program at a time.
 
-Bytes are what the compiler reserves on each chip. FLOPs and bytes moved are
+Bytes are those of the compiler's buffer assignment on each chip, as it dumps it
+(memory_analysis reports more: its temp_size_in_bytes counts a loop's stacked
+results twice; the JSON has it as temp_size_reported). FLOPs and bytes moved are
 counted in the compiled program, its loops as often as they run (core/hlo.py):
 XLA's own analysis counts a loop's body once. Model FLOPs are counted by hand
 (models/flops.py). The least time of each resource is what it needs at its full
@@ -22,6 +24,7 @@ import os
 import pathlib
 import re
 import sys
+import tempfile
 import time
 
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -39,6 +42,7 @@ from hispatial_jax.core import config as config_lib
 from hispatial_jax.models import decode, flops
 
 _GIB = 2**30
+_DUMP = tempfile.TemporaryDirectory(prefix="compile_pod_")
 
 
 def main(argv=None) -> int:
@@ -110,13 +114,17 @@ def figures(args) -> dict:
     "libtpu": importlib.metadata.version("libtpu"),
     "jax": jax.__version__,
     "compile_seconds": round(seconds, 1),
-    "bytes": _bytes(compiled.memory_analysis(), parts, chip),
+    **_memory(compiled.memory_analysis(), parts, chip),
     **_work(cost, model, chip, count),
   }
 
 
 def _devices(topology):
   from jax.experimental import topologies
+
+  # The TPU compiler reads it when it is loaded, which is now.
+  flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_dump_to={_DUMP.name}"
+  os.environ["XLA_FLAGS"] = flags.strip()
 
   try:
     return topologies.get_topology_desc(topology, platform="tpu").devices
@@ -235,8 +243,8 @@ def out_of_memory(message: str) -> str:
   return message.strip().splitlines()[0]
 
 
-def _bytes(memory, parts, chip) -> dict:
-  """{kind: bytes of a chip}; "together" and "HBM" are the last two."""
+def _memory(memory, parts, chip) -> dict:
+  """Bytes of a chip by kind; "together" and "HBM" are the last two."""
   out = dict(parts)
   arguments = memory.argument_size_in_bytes
   # Small leaves are padded to whole tiles.
@@ -244,9 +252,38 @@ def _bytes(memory, parts, chip) -> dict:
   out["outputs that are not updates in place"] = (
     memory.output_size_in_bytes - memory.alias_size_in_bytes
   )
-  out["temporaries"] = memory.temp_size_in_bytes
+  reported = memory.temp_size_in_bytes
+  assigned, largest = assignment(pathlib.Path(_DUMP.name))
+  out["temporaries"] = reported if assigned is None else assigned
   out["program"] = memory.generated_code_size_in_bytes
-  return out | {"together": sum(out.values()), "HBM": chip.hbm}
+  out |= {"together": sum(out.values()), "HBM": chip.hbm}
+  return {
+    "bytes": out,
+    "largest_temporaries": largest,
+    "temp_size_reported": reported,
+  }
+
+
+def assignment(folder) -> tuple[int | None, list[str]]:
+  """(bytes of temporaries in HBM, what the largest of them hold).
+
+  Of the newest TPU program that the compiler dumped there; None without one.
+  """
+  found = sorted(folder.glob("*memory-usage-report.txt"), key=os.path.getmtime)
+  if not found:
+    return None, []
+  report = found[-1].read_text()
+  whole = found[-1].name.replace("memory-usage-report", "buffer-assignment")
+  temporaries = re.findall(
+    r"^allocation \d+: size (\d+), preallocated-temp",
+    (folder / whole).read_text(),
+    re.MULTILINE,
+  )
+  if not temporaries:
+    return None, []
+  first = report.split("Total bytes:")[1]
+  rows = re.findall(r"%\); +([\d.]+\w+);[^;]*;[^;]*; (.*)", first)
+  return sum(map(int, temporaries)), [f"{n}: {what}" for n, what in rows[:12]]
 
 
 def _work(cost, model, chip, count) -> dict:
@@ -289,6 +326,9 @@ def table(found: dict) -> str:
     "|---|---:|",
   ]
   lines += [f"| {k} | {x / _GIB:.2f} |" for k, x in found["bytes"].items()]
+  if found["largest_temporaries"]:
+    lines += ["", "largest temporaries (one memory, several in turn):"]
+    lines += [f"  {row}" for row in found["largest_temporaries"]]
   lines += ["", "| of a chip's step | |", "|---|---:|"]
   if "model_flops" in found:
     parts = found["model_flops_by_part"]
