@@ -74,7 +74,7 @@ def train(cfg, workdir) -> dict[str, float]:
       process_count=jax.process_count(),
       seed=cfg.seed,
     )
-    done = run.latest() or 0
+    done, notes = run.newest_sound()
     source, seed = cfg.init, cfg.seed
     if done:
       params, moments, at = run.restore(done, **abstract)
@@ -84,7 +84,7 @@ def train(cfg, workdir) -> dict[str, float]:
     else:
       state = start.initial_state(source, seed, model_cfg, opt, layout)
     report(start.describe(model_cfg, shapes, opt, grid, done, source))
-    for note in batches.notes:
+    for note in [*notes, *batches.notes]:
       report(note)
 
     # ---- What runs on the accelerator.
