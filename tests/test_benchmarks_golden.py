@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hispatial_jax.benchmarks import base, boxes, intervals, registry
+from hispatial_jax.benchmarks import base, boxes, depths, intervals, registry
 
 _GOLDEN = pathlib.Path(__file__).parent / "golden" / "benchmarks"
 _NAMES = sorted(registry.names())
@@ -220,7 +220,9 @@ def _frames():
   for example in registry.get("qspatial").load(_GOLDEN / "qspatial"):
     if example.depth is not None:
       scene, _, file = example.group.split("/")[-3:]
-      out[f"{scene}/{file.removesuffix('.jpg')}"] = base.points(example.depth())
+      out[f"{scene}/{file.removesuffix('.jpg')}"] = depths.points(
+        example.depth()
+      )
   return out
 
 
