@@ -82,7 +82,10 @@ def _truth(answer, key: str):
       return vector
   value, unit = answer.get("value"), answer.get("unit", "meter")
   if isinstance(value, int | float) and 0 < value < math.inf:
-    return quantities.metres(value, _UNITS.get(unit, unit))
+    try:
+      return quantities.metres(value, _UNITS.get(unit, unit))
+    except ValueError as error:
+      raise base.DataError(f"{key}: {error}") from error
   raise base.DataError(
     f"{key}: answer {answer!r} is neither a positive value with a unit, nor "
     "three numbers of a vector, nor yes or no"
@@ -158,7 +161,10 @@ def hit(example: base.Example, value) -> int:
   if value is None:
     return 0
   if isinstance(truth, list):
-    return int(directions.angle_deg(value, truth) <= _DEGREES[0] + 1e-6)
+    near = isinstance(value, list) and (
+      directions.angle_deg(value, truth) <= _DEGREES[0] + 1e-6
+    )
+    return int(near)
   if isinstance(truth, str):
     return int(value == truth)
   if isinstance(value, float):
