@@ -100,7 +100,9 @@ def _unit(text: str | None) -> str | None:
 
 def _focus(text: str) -> str:
   """The part that answers: marks dropped, behind the last "answer is"."""
-  text = _DROPPED.sub(" ", strip(text).lower())
+  # Endless digits are a model gone astray, and slow to match.
+  text = re.sub(r"\d{40,}", "#", strip(text).lower())
+  text = _DROPPED.sub(" ", text)
   text = re.sub(r"(?<=\d)([ck]?m|ft)(?=\d)", r"\1 ", text)  # 1m20cm
   leads = list(_LEADS.finditer(text))
   after = text[leads[-1].end() :] if leads else text
