@@ -226,11 +226,12 @@ def vector(text: str) -> Parse:
 
 
 def metres(value: float, unit: str) -> float:
-  """A length in metres.
+  """A length in metres; units in any of their spellings.
 
   Raises:
     ValueError: no such unit.
   """
-  if unit not in _METRES:
-    raise ValueError(f"no unit {unit!r}; there are {', '.join(_METRES)}")
-  return float(value * _METRES[unit])
+  for name, spelling in _SPELLINGS.items():
+    if re.fullmatch(spelling, str(unit).lower()):
+      return float(value * _METRES[name])
+  raise ValueError(f"no unit {unit!r}; there are {', '.join(_METRES)}")
