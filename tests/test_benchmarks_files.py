@@ -377,6 +377,29 @@ def test_custom_lines_that_are_wrong(tmp_path):
     load("")
 
 
+def test_custom_questions_are_written_and_read(tmp_path):
+  bench = registry.get("hispatial_custom")
+  png = cv2.imencode(".png", np.zeros((3, 4, 3), np.uint8))[1].tobytes()
+  answers = [
+    {"value": 2, "unit": "ft"},
+    {"vector": [0, 3, 4]},
+    {"answer": "no"},
+  ]
+  items = [
+    {"task": task, "question": "?", "answer": answer, "image": png}
+    for task, answer in zip(bench.TASKS, answers, strict=True)
+  ]
+  bench.save(tmp_path / "new", items)
+  examples = bench.load(tmp_path / "new")
+  assert [e.truth for e in examples] == [pytest.approx(0.6096), [0, 3, 4], "no"]
+  assert [e.category["level"] for e in examples] == [1, 2, 3]
+  assert all(example.image() == png for example in examples)
+  with pytest.raises(FileExistsError):
+    bench.save(tmp_path / "new", items)
+  with pytest.raises(base.ReadError, match="cut short"):
+    bench.save(tmp_path / "b", [{**items[0], "image": png[:-20]}])
+
+
 def test_several_releases_in_one_folder(copy):
   folder = copy("pope")
   (folder / "POPE.tsv").rename(folder / "a.tsv")

@@ -154,6 +154,12 @@ def test_pair(text, point):
   assert directions.pair(text).value == point
 
 
+def test_loc_tokens_are_points_only_once_converted():
+  said = "<loc0512><loc0256><eos>"
+  assert directions.pair(said).value is None
+  assert directions.pair(directions.loc_as_pairs(said)).value == [0.25, 0.5]
+
+
 def test_a_polygon_shares_no_edge_with_its_neighbour():
   left = [(0, 0), (1, 0), (1, 1), (0, 1)]
   right = [(1, 0), (2, 0), (2, 1), (1, 1)]
