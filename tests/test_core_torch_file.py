@@ -155,9 +155,14 @@ def test_damage_is_one_clear_error(tmp_path):
       messages.append(str(error))
   assert len(messages) > 200
   assert not any("\n" in text for text in messages)
-  for data in (b"", b"abc", b"PK\3\4", whole[:-20]):
-    with pytest.raises(torch_file.Damaged, match="not a whole file of torch"):
+  old = released_fakes.saved(1.5, _use_new_zipfile_serialization=False)
+  cut = old[: old.index(b"G?\xf8") + 4]  # inside a number
+  for data in (cut, b"", b"abc", b"PK\3\4", whole[:-20]):
+    with pytest.raises(
+      torch_file.Damaged, match="not a whole file of torch"
+    ) as e:
       torch_file.load(data)
+    assert "internal miniz error" not in str(e.value)
   with pytest.raises(OSError, match=r"none\.pt"):
     torch_file.load(tmp_path / "none.pt")
 

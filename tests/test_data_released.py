@@ -1,4 +1,4 @@
-"""Released shards: how keys merge, depth is read, cameras and names are told."""
+"""Released shards: how keys merge, and how depth and cameras are read."""
 
 import pathlib
 import pickle

@@ -57,6 +57,8 @@ def _turns(*turns):
 _JPEG, _PT = fakes.jpeg(), fakes.saved({"a": []})
 _SMALL = fakes.jpeg(fakes.H + 3, fakes.W)
 _RANDOM = torch.rand(fakes.H, fakes.W, 3, generator=torch.manual_seed(0)) + 0.1
+_ROUGH = torch.tensor(fakes.points())
+_ROUGH[..., :2] += 0.05 * (_RANDOM[..., :2] - 0.6) * _ROUGH[..., 2:]
 _BAD = [
   # kind, members, reason, words of the message
   ("wild", {"jpg": _JPEG[:-40]}, "truncated", ".jpg: truncated picture"),
@@ -128,6 +130,18 @@ _BAD = [
     "(6, 8), float32: truncated",
   ),
   ("ca1m", {"depth_npy": b"\x93NUMPY"}, "npy", "no .npy file"),
+  (
+    "ca1m",
+    {"depth_npy": fakes.npy(fakes.depth()).replace(b"(6, 8), }", b"(6, 8(( }")},
+    "npy",
+    "no .npy file",
+  ),
+  (
+    "ca1m",
+    {"depth_npy": fakes.npy(np.full((6, 8), "x"))},
+    "npy",
+    "a .npy of <U1, not of numbers",
+  ),
   ("ca1m", {"depth_npy": b""}, "npy", "_depth.npy: no .npy file"),
   (
     "ca1m",
@@ -185,6 +199,12 @@ _BAD = [
   ),
   (
     "general",
+    {"pt": fakes.moge(points=_ROUGH)},
+    "not_pinhole",
+    "of 48 points are on the rays of the best camera",
+  ),
+  (
+    "general",
     {"pt": fakes.moge(intrinsics=torch.zeros(3, 3))},
     "intrinsics",
     "must be positive",
@@ -209,6 +229,15 @@ def test_each_wrong_thing_has_its_reason(
   assert "\n" not in str(error)
   assert all(isinstance(r, dict) and r["qa"] for r in found.values())
   assert (set(found), source.problems) == ({"a", "c"}, [])
+
+
+@pytest.mark.parametrize("kind", _WHOLE)
+def test_depth_of_another_aspect_is_told_before_any_resizing(kind, tmp_path):
+  key = "image_jpg" if kind == "ca1m" else "jpg"
+  source = _among_others(tmp_path, kind, **{key: _SMALL})
+  with pytest.raises(codec.BadInput, match="8x6 against") as error:
+    source.make("x.tar/bad")
+  assert error.value.reason == "depth_size"
 
 
 _PT_MEMBERS = [

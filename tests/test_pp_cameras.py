@@ -14,8 +14,9 @@ def _map(height=40, width=60):
   return points, np.ones((height, width), bool)
 
 
-def test_a_camera_is_found_among_wrong_points():
-  points, known = _map()
+@pytest.mark.parametrize("size", [(40, 60), (150, 200)])
+def test_a_camera_is_found_among_wrong_points(size):
+  points, known = _map(*size)
   rng = np.random.default_rng(0)
   wrong = rng.random(known.shape) < 0.15
   points[wrong, :2] += rng.normal(0, 5, (wrong.sum(), 2))
@@ -25,6 +26,15 @@ def test_a_camera_is_found_among_wrong_points():
   np.testing.assert_allclose(found, _CAMERA, atol=2e-6)
   on_rays = cameras.on_rays(points, found, known)
   np.testing.assert_array_equal(on_rays, known & ~wrong)
+
+
+def test_noise_is_averaged():
+  points, known = _map(150, 200)
+  rng = np.random.default_rng(0)
+  noise = rng.normal(0, 3e-4, (150, 200, 2))
+  points[..., :2] += noise * points[..., 2:]
+  # A slope of 4,096 pairs: 1.25 * sqrt(2) * 3e-4 / 64 / 0.3, or 3e-5.
+  np.testing.assert_allclose(cameras.fit(points, known), _CAMERA, atol=3e-5)
 
 
 def test_a_point_may_be_a_thousandth_of_its_depth_beside_the_ray():

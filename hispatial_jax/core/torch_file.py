@@ -14,6 +14,7 @@ import math
 import os
 import pickle
 import re
+import struct
 import sys
 import threading
 import zipfile
@@ -36,6 +37,7 @@ _UNREADABLE = (
   AssertionError,
   ArithmeticError,
   MemoryError,
+  struct.error,
   zipfile.BadZipFile,
 )
 

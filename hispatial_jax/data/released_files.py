@@ -7,6 +7,7 @@ codec.BadInput, in one line.
 import io
 import json
 import math
+import tokenize
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,17 @@ from hispatial_jax.pp import cameras, codec, headers, png_text
 
 # Half of the pixels on the rays of a camera make it the picture's camera.
 _PINHOLE, _FEW = 0.5, 0.01
+# What numpy raises on the header of a damaged .npy.
+_NO_HEADER = (
+  ValueError,
+  EOFError,
+  TypeError,
+  SyntaxError,
+  OverflowError,
+  MemoryError,
+  RecursionError,
+  tokenize.TokenError,
+)
 
 
 def picture(data: bytes) -> tuple[bytes, tuple[int, int]]:
@@ -84,8 +96,7 @@ def array(data: bytes) -> np.ndarray:
   Raises:
     codec.BadInput: "unsafe_pickle", "truncated" or "npy".
   """
-  file = io.BytesIO(data)
-  form = np.lib.format
+  file, form = io.BytesIO(data), np.lib.format
   try:
     version = form.read_magic(file)
     read = form.read_array_header_1_0
@@ -93,11 +104,13 @@ def array(data: bytes) -> np.ndarray:
       read = form.read_array_header_2_0
     shape, fortran, dtype = read(file)
     size = math.prod(shape) * dtype.itemsize
-  except (ValueError, EOFError, TypeError, SyntaxError) as error:
+  except _NO_HEADER as error:
     text = str(error).split("\n")[0]
     raise codec.BadInput("npy", f"no .npy file ({text:.120})") from None
   if dtype.hasobject:
     raise codec.BadInput("unsafe_pickle", "a .npy of objects is not read")
+  if dtype.kind not in "biufc":
+    raise codec.BadInput("npy", f"a .npy of {dtype}, not of numbers")
   if min(shape, default=1) < 0 or size > len(data) - file.tell():
     raise codec.BadInput(
       "truncated",
@@ -178,9 +191,9 @@ def point_map(content: Any):
     codec.BadInput: "pt_content", "intrinsics" or "not_pinhole".
   """
   points, mask = _points_and_mask(content)
-  z = points[..., 2]
+  x, y, z = np.moveaxis(points, -1, 0)
   with np.errstate(invalid="ignore"):
-    known = mask & np.isfinite(points).all(axis=-1) & (z > 0)
+    known = mask & (z > 0) & np.isfinite(x) & np.isfinite(y) & np.isfinite(z)
   given = content.get("intrinsics")
   matrix = None if given is None else camera(given)
   notes: list[tuple[str, str]] = []

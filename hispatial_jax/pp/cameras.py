@@ -8,8 +8,8 @@ from hispatial_jax.core import geometry
 # How far beside a camera's ray a point may be, in its depth.
 _ON_RAY = 1e-3
 # Pairs of points, at least so far apart in the unit image, that a camera is
-# fitted to; the fewest points; rounds of least squares.
-_PAIRS, _APART, _FEWEST, _ROUNDS = 4096, 0.05, 16, 3
+# fitted to; the fewest and the most points.
+_PAIRS, _APART, _FEWEST, _MOST = 4096, 0.05, 16, 1 << 14
 
 
 def from_pixels(
@@ -59,17 +59,19 @@ def on_rays(
     matrix: f32[3,3] normalised, of the picture.
     known: bool[H,W]; z is positive there.
   """
-  depth = np.where(known, points[..., 2], 1)
-  want = geometry.unproject(np.ones(known.shape), matrix)[..., :2]
+  near = known.copy()
+  z = np.where(known, points[..., 2], 1)
+  rays = geometry.unproject(np.ones(known.shape), matrix)
   with np.errstate(invalid="ignore", over="ignore"):
-    off = np.abs(points[..., :2] / depth[..., None] - want)
-    return known & (off <= _ON_RAY).all(axis=-1)
+    for axis in (0, 1):
+      near &= np.abs(points[..., axis] / z - rays[..., axis]) <= _ON_RAY
+  return near
 
 
 def fit(points: np.ndarray, known: np.ndarray) -> np.ndarray:
   """The camera that a point map is of, without skew.
 
-  Medians find it among wrong points, least squares make it exact.
+  Medians over pairs of points find it among wrong ones.
 
   Args:
     points: f64[H,W,3] metres.
@@ -81,18 +83,22 @@ def fit(points: np.ndarray, known: np.ndarray) -> np.ndarray:
   Raises:
     ValueError: it is of no camera, or of too few points.
   """
+  rng = np.random.default_rng(0)
+  places = np.nonzero(known)
+  if len(places[0]) > _MOST:
+    few = rng.integers(len(places[0]), size=_MOST)
+    places = places[0][few], places[1][few]
+  x, y, z = points[places].T
   matrix = np.eye(3)
-  for axis in (0, 1):
-    # Column, then row, of the unit image; on a line with x/z, then y/z.
-    place = (np.nonzero(known)[1 - axis] + 0.5) / known.shape[1 - axis]
-    ray = points[known][:, axis] / points[known][:, 2]
-    matrix[axis, axis], matrix[axis, 2] = _line(ray, place)
+  # Across the unit image with x/z, down it with y/z.
+  for axis, along in ((0, x), (1, y)):
+    place = (places[1 - axis] + 0.5) / known.shape[1 - axis]
+    matrix[axis, axis], matrix[axis, 2] = _line(along / z, place, rng)
   return matrix.astype(np.float32)
 
 
-def _line(ray: np.ndarray, place: np.ndarray) -> tuple[float, float]:
+def _line(ray: np.ndarray, place: np.ndarray, rng) -> tuple[float, float]:
   """f and c of place = f * ray + c."""
-  rng = np.random.default_rng(0)
   one, other = rng.integers(max(len(ray), 1), size=(2, _PAIRS))
   if len(ray):
     far = np.abs(place[one] - place[other]) > _APART
@@ -103,14 +109,7 @@ def _line(ray: np.ndarray, place: np.ndarray) -> tuple[float, float]:
     slope = np.median((place[one] - place[other]) / (ray[one] - ray[other]))
   if not 0 < slope < np.inf:
     raise ValueError("the points are of no pinhole camera")
-  centre = np.median(place - slope * ray)
-  for _ in range(_ROUNDS):
-    near = np.abs(place - slope * ray - centre) <= _ON_RAY * abs(slope)
-    if near.sum() < len(ray) / 2:
-      break
-    lines = np.stack([ray[near], np.ones(near.sum())], axis=1)
-    slope, centre = np.linalg.lstsq(lines, place[near])[0]
-  return slope, centre
+  return slope, np.median(place - slope * ray)
 
 
 def see(
