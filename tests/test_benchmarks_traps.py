@@ -49,7 +49,9 @@ def _example(truth, options=(), **category):
     ("Brown", None),
     ("Brown box", "B"),
     ("Armchair", "D"),
-    ("Cabinet", None),
+    ("Cabinet", "C"),
+    ("cabinets", None),
+    ("the red ball or a cabinet", None),
     ("A cabinet", "C"),
     ('"**B**"<eos>', "B"),
     ("_c_", "C"),
@@ -71,6 +73,12 @@ def test_choice(text, letter):
   found = answers.choice(text, list(_CHOICES))
   assert (None if found.value is None else "ABCD"[found.value]) == letter
   assert found.why
+
+
+def test_a_count_may_be_a_word():
+  counts = list(answers.letters(["1", "3", "2"]))
+  assert answers.choice("Three.", counts).value == 1
+  assert answers.choice("No one can tell", counts).value is None
 
 
 @pytest.mark.parametrize(
@@ -105,6 +113,8 @@ def test_polarity(text, value):
     ("35 in wide", 0.889),
     ("1.2 m is my final answer", 1.2),
     ("1~2 m", 1.5),
+    ("1 or 2 meters", None),
+    ("2 meters and 30 centimeters", 2.3),
     ("minus 0.2 m", None),
     ("25abc", None),
     ("1e999 m", None),
