@@ -163,6 +163,7 @@ def test_headlines_have_intervals_and_published_figures_a_place(run):
     ("spatialrgpt", "lengths, macro", "success", "robust/length_macro"),
     ("3dsrbench", "flip + circular", "robust", "robust/flip_circ_eval/overall"),
     ("mmbench", "circular", "robust", "robust/circular"),
+    ("mmbench", "vanilla, first pass", "robust", "robust/vanilla_first_pass"),
     ("pope", "F1", "robust", "robust/overall/f1"),
     ("pope", "accuracy", "vlmevalkit", "vlmevalkit/overall/acc"),
   ],

@@ -17,6 +17,7 @@ from hispatial_jax.benchmarks import (
   groups,
   intervals,
   lmms_eval,
+  loading,
   quantities,
   registry,
   spatialrgpt,
@@ -271,6 +272,50 @@ def test_open_answers():
   assert bench.score(word, "It goes downhill.")["correct"] == 1
   assert bench.score(word, "uphill")["declared"] == "uphill"
   assert bench.score(word, "downhillish")["correct"] == 0
+
+
+def test_pope_s_rules_read_apart():
+  bench = registry.get("pope")
+  rows = [
+    dataclasses.replace(_example(truth), data={"categories": ("random",)})
+    for truth in ("yes", "yes", "no")
+  ]
+  said = ["True", "yes", "no"]
+  scores = [
+    bench.score(row, text) for row, text in zip(rows, said, strict=True)
+  ]
+  figures = bench.aggregate(rows, scores)
+  assert figures["robust"]["random"]["recall"] == 1
+  assert figures["vlmevalkit"]["random"]["recall"] == 0.5
+  failed = base.failed(rows[1], "no picture")
+  scores[1] = bench.score(failed, "yes")
+  assert bench.aggregate([rows[0], failed, rows[2]], scores)["robust"][
+    "random"
+  ] == {
+    "f1": pytest.approx(2 / 3),
+    "precision": 1,
+    "recall": 0.5,
+    "acc": pytest.approx(2 / 3),
+    "n": 3,
+  }
+  none = bench.aggregate([], [])
+  assert none["robust"]["overall"]["f1"] is None
+
+
+@pytest.mark.parametrize(
+  ("metres", "name"),
+  [
+    (0.3, "below 0.5 m"),
+    (0.5, "below 1 m"),
+    (1.0, "below 2 m"),
+    (9.9, "below 10 m"),
+    (10.0, "10 m and more"),
+    ("yes", None),
+    (3, None),
+  ],
+)
+def test_ranges_of_lengths(metres, name):
+  assert loading.length_range(metres) == name
 
 
 def test_an_error_scores_zero_under_every_rule_and_stays():
