@@ -52,7 +52,8 @@ def words(tmp_path_factory):
 
 @pytest.mark.slow
 def test_eight_devices_equal_one(words):
-  eight = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+  flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
+  eight = {"XLA_FLAGS": flags}
   runs = {
     "one": _start("train_mesh_driver.py", words, 1, 1, 1),
     "data": _start("train_mesh_driver.py", words, 8, 1, 1, **eight),

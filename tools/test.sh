@@ -8,4 +8,5 @@ case "${1:-}" in -h | --help)
   exit 0 ;;
 esac
 . tools/venv.sh "data,convert,eval,log,demo,dev"
-exec python -m pytest "$@"
+# Two workers, as many as the smallest machine has cores; -n 0 for none.
+exec python -m pytest -n 2 --dist loadfile "$@"
