@@ -38,6 +38,8 @@ _EXTRAS = {
     "embreex>=2.17",
   ],
   "convert": ["safetensors>=0.6", "torch>=2.6"],
+  # The benchmarks' own files; parquet, as the hub has them.
+  "eval": ["pyarrow>=17"],
   "log": ["tensorboardX>=2.6"],
   "demo": [
     "matplotlib>=3.9",
@@ -51,6 +53,7 @@ _EXTRAS = {
     # The release that the reference numbers were made with.
     "torch==2.13.0",
     "pytest>=8",
+    "pytest-xdist>=3.6",
     "hypothesis>=6.100",
     "pillow>=10",
     "ruff>=0.12",

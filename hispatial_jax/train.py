@@ -30,6 +30,8 @@ from hispatial_jax.core import config as config_lib
 from hispatial_jax.data import pipeline, tally
 from hispatial_jax.evaluators import predict_fns
 
+_HEARTBEAT_S = 30
+
 
 def train(cfg, workdir) -> dict[str, float]:
   """Runs a config to its end, from where the work directory stands.
@@ -68,7 +70,7 @@ def train(cfg, workdir) -> dict[str, float]:
       process_count=jax.process_count(),
       seed=cfg.seed,
     )
-    done = run.latest() or 0
+    done, notes = run.newest_sound()
     source, seed, frozen = cfg.init, cfg.seed, cfg.optim.frozen_dtype
     if done:
       params, moments, at = run.restore(done, **made.abstract)
@@ -80,7 +82,7 @@ def train(cfg, workdir) -> dict[str, float]:
         source, seed, model_cfg, opt, layout, frozen_dtype=frozen
       )
     report(start.describe(model_cfg, made.shapes, opt, grid, done, source))
-    for note in batches.notes:
+    for note in [*notes, *batches.notes]:
       report(note)
 
     # ---- What runs on the accelerator.
@@ -103,6 +105,7 @@ def train(cfg, workdir) -> dict[str, float]:
     health = guard.Health(run)
     cfg.check_all_read()
     start.save_recipe(workdir, plain, model_cfg, words)
+    stack.enter_context(guard.Together())
     written = {}
 
     # ---- The loop.
@@ -190,12 +193,15 @@ def main(argv=None) -> int:
     # Storage errors are raised, and said once; orbax would log them before.
     logging.set_verbosity(logging.FATAL)
   try:
-    if flags.coordinator:
+    if flags.coordinator or flags.distributed:
       jax.distributed.initialize(
-        flags.coordinator, flags.num_processes, flags.process_id
+        flags.coordinator,
+        flags.num_processes,
+        flags.process_id,
+        # Where a collective hangs instead of failing: silent for so long is
+        # dead, and all others end.
+        heartbeat_timeout_seconds=_HEARTBEAT_S,
       )
-    elif flags.distributed:
-      jax.distributed.initialize()
     train(config_lib.load(flags.config, overrides), flags.workdir)
   except (ValueError, OSError, ImportError, FloatingPointError) as error:
     if flags.debug:

@@ -288,6 +288,15 @@ def test_a_watch_can_stop_it(photos):
   assert seen == sorted(seen)
 
 
+def test_a_missing_package_is_no_bad_picture():
+  class NoTorch:
+    def make(self, name):
+      raise ImportError("needs torch")
+
+  with pytest.raises(ImportError, match="torch"):
+    pictures.read(NoTorch(), "a", 0)
+
+
 def test_reading_runs_ahead_but_not_far(photos):
   made = []
 

@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 
-_PP = "decode|points({0})|resize({0})|wild_qa(1)|tokenize(256)"
+_PP = "decode|points({0})|resize({0})|wild_qa(1)|tokenize(384)"
 # A training step of the 3B model at 448 px with its image tower frozen, and a
 # TPU v5e chip's peak in bfloat16, of which a good half is a good rate.
 _TFLOP, _PEAK_TFLOPS, _MFU = 16.4, 197.0, 0.5

@@ -7,7 +7,7 @@ inside a word: the "no" of "notice" and the "B" of "Because" are not answers.
 
 import re
 
-from hispatial_jax.benchmarks import quantities
+from hispatial_jax.benchmarks import numerals, quantities
 
 Parse = quantities.Parse
 strip = quantities.strip
@@ -17,7 +17,7 @@ _OPTION = re.compile(rf"^\s*(?:\(({_LABEL})\)[.:]?|({_LABEL})[.):])\s+(\S.*)$")
 _YES = ("yes", "yeah", "yep", "true", "correct", "indeed")
 _NO = ("no", "nope", "false", "incorrect")
 _POLAR = re.compile(rf"\b({'|'.join(_YES + _NO)})\b")
-_LEAD = re.compile(r"answer(?: is|\s*:)\s*")
+_LEAD = re.compile(r"answer(?: is|\s*:)[\s*_:'\"“(]*")
 _CONTINUES_A = "or|and|is|are|because|since|as"
 
 
@@ -37,7 +37,14 @@ def options(question: str) -> list[tuple[str, str]]:
 
 
 def _words(text: str) -> str:
-  return " ".join(re.findall(r"[\w.]*\w", text.lower()))
+  said = (word.rstrip(".") for word in re.findall(r"[\w.]+", text.lower()))
+  return " ".join(word for word in said if word)
+
+
+def _core(text: str) -> str:
+  """Words without articles, number words in digits: "Three." is "3"."""
+  said = numerals.digits(re.sub(r"(?i)\b(?:the|an?) ", "", text))
+  return _words(said)
 
 
 def _bare(text: str, labels: list[str]) -> int | None:
@@ -59,7 +66,11 @@ def _index(label: str, labels: list[str]) -> int | None:
 def _by_text(text: str, choices: list[tuple[str, str]]) -> set[int]:
   """Options whose text occurs as whole words, contained ones dropped."""
   said = f" {_words(text)} "
-  hits = {i for i, (_, t) in enumerate(choices) if f" {_words(t)} " in said}
+  hits = {
+    i
+    for i, (_, t) in enumerate(choices)
+    if _words(t) and f" {_words(t)} " in said
+  }
   texts = {i: f" {_words(choices[i][1])} " for i in hits}
   return {
     i for i in hits if not any(j != i and texts[i] in texts[j] for j in hits)
@@ -79,6 +90,20 @@ def _standing(text: str, labels: list[str]) -> set[int]:
   return found
 
 
+def _leading(text: str, choices: list[tuple[str, str]]) -> Parse | None:
+  """Rule 2: a label in front, unless another option's text follows."""
+  labels = [label for label, _ in choices]
+  match = re.match(rf"(?:[(\[]({_LABEL})[)\]][.:]?|({_LABEL})[.):])\s*", text)
+  index = _index(match[1] or match[2], labels) if match else None
+  if index is None:
+    return None
+  rest = _words(text[match.end() :])
+  other = [i for i, (_, t) in enumerate(choices) if _words(t) == rest != ""]
+  if other and index not in other:
+    return Parse(None, "label and text disagree")
+  return Parse(index, "leading label")
+
+
 def choice(text: str, choices: list[tuple[str, str]]) -> Parse:
   """Index of the chosen option; the first rule that applies decides.
 
@@ -90,14 +115,9 @@ def choice(text: str, choices: list[tuple[str, str]]) -> Parse:
   bare = _bare(text, labels)
   if bare is not None:
     return Parse(bare, "bare label")
-  match = re.match(rf"(?:[(\[]({_LABEL})[)\]][.:]?|({_LABEL})[.):])\s*", text)
-  if match and _index(match[1] or match[2], labels) is not None:
-    index = _index(match[1] or match[2], labels)
-    rest = _words(text[match.end() :])
-    other = [i for i, (_, t) in enumerate(choices) if _words(t) == rest != ""]
-    if other and index not in other:
-      return Parse(None, "label and text disagree")
-    return Parse(index, "leading label")
+  leading = _leading(text, choices)
+  if leading:
+    return leading
   stated = re.findall(
     rf"(?i:\b(?:answer|option|choice)\b(?:\s+(?:is|would be))?\s*:?)"
     rf"\s*[(\[]?({_LABEL})[)\]]?(?=[.,;:!]|\s*$)",
@@ -116,6 +136,11 @@ def choice(text: str, choices: list[tuple[str, str]]) -> Parse:
       return Parse(found.pop(), why)
     if found:
       return Parse(None, f"several options by {why}")
+  same = [
+    i for i, (_, t) in enumerate(choices) if _core(t) == _core(text) != ""
+  ]
+  if len(same) == 1:
+    return Parse(same[0], "option text but for its article or number word")
   return Parse(None, "no option named" if text else "empty")
 
 
@@ -134,11 +159,22 @@ def yes_no(text: str) -> Parse:
       return Parse(after[1] in _YES, "stated answer")
   said = set()
   for match in _POLAR.finditer(low):
-    inverted = re.search(r"(?:\bnot|n't|\bnever)\s+$", low[: match.start()])
+    inverted = re.search(r"(?:\bnot|n['’]t|\bnever)\s+$", low[: match.start()])
     said.add((match[1] in _YES) != bool(inverted))
   if len(said) == 1:
     return Parse(said.pop(), "word")
   return Parse(None, "both yes and no" if said else "neither yes nor no")
+
+
+def letters(texts) -> tuple[tuple[str, str], ...]:
+  """(A, text), (B, text), ...: options in the form `choice` takes."""
+  return tuple((chr(ord("A") + i), text) for i, text in enumerate(texts))
+
+
+def names(text: str, things: list[str]) -> set[int]:
+  """Which things are named as whole words; one inside another named one is
+  not meant."""
+  return _by_text(text, [("", thing) for thing in things])
 
 
 def words(text: str) -> Parse:
@@ -147,3 +183,11 @@ def words(text: str) -> Parse:
   said = " ".join(w for w in said.split() if w not in ("the", "a", "an"))
   said = said.rstrip(". ")
   return Parse(said, "words") if said else Parse(None, "empty")
+
+
+def polarity(text: str) -> Parse:
+  """The word yes or no, as `yes_no` reads it."""
+  found = yes_no(text)
+  if not found.parsed:
+    return found
+  return Parse("yes" if found.value else "no", found.why)

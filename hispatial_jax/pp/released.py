@@ -1,8 +1,8 @@
 """Ops that ask what HiSpatial's authors released: wild, CA-1M, general.
 
-    decode|points(448)|resize(448)|wild_qa(1)|tokenize(256)
-    decode|points(448, max_depth_m=30)|resize(448)|ca1m_qa(1)|tokenize(256)
-    decode|points(448)|resize(448)|general_qa(1)|tokenize(256)
+    decode|points(448)|resize(448)|wild_qa(1)|tokenize(384)
+    decode|points(448, max_depth_m=30)|resize(448)|ca1m_qa(1)|tokenize(384)
+    decode|points(448)|resize(448)|general_qa(1)|tokenize(384)
 
 Drawn anew for each record and epoch. Boxes are drawn into the resized picture.
 """

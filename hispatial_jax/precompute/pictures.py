@@ -99,8 +99,8 @@ def read(source, name: str, size: int) -> Picture | Bad:
   try:
     record = {**source.make(name), "id": name}
     pixels = given.read_image(record.get("image"), max_side=size or None)
-  except MemoryError:
-    raise
+  except (MemoryError, ImportError):
+    raise  # of the machine, not of the picture
   except Exception as error:
     # Whatever a source raises is one picture that cannot be used.
     return bad(name, error)
