@@ -96,8 +96,24 @@ def test_batch_axes_of_a_convolution_count_once():
   assert hlo.cost(_BATCHED).flops == 64 * 2 * 72 * 144 * 1024
 
 
-def test_a_gather_sends_to_the_others_of_its_group():
-  assert hlo.cost(_GATHER).collectives["all-gather"].bytes == 15 * 2 * 8 * 16
+@pytest.mark.parametrize(
+  "groups",
+  [
+    "mesh['x'=1,'y'=16] {'y'}",
+    "mesh['x'=4,'y'=2,'z'=4], device_ids=([2,16]T(1,0)) {'x','z'}",
+    "[2,16]<=[32]",
+    "{{0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15},{16}}",
+  ],
+)
+def test_a_gather_sends_to_the_others_of_its_group(groups):
+  text = _GATHER.replace("mesh['x'=1,'y'=16] {'y'}", groups)
+  assert hlo.cost(text).collectives["all-gather"].bytes == 15 * 2 * 8 * 16
+
+
+def test_devices_that_cannot_be_read():
+  text = _GATHER.replace("mesh['x'=1,'y'=16] {'y'}", "all_of_them")
+  with pytest.raises(ValueError, match="cannot read replica_groups=all_of"):
+    hlo.cost(text)
 
 
 def test_what_is_no_program():

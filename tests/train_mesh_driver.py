@@ -19,7 +19,7 @@ def main(words, data, fsdp, accumulate):
   """Prints losses, the number of constraints and of sharded leaves."""
   recipe = f"tests/train_config.py:tokenizer={words}"
   # Words that four devices can share.
-  cfg = config.Watched(config.load(recipe, ["model.llm.vocab_size=512"]))
+  cfg = config.Watched(config.load(recipe, ["model.llm.vocab_size=1472"]))
   words = tokenizer.load(words)
   model_cfg = start.model_config(cfg.model, words)
   grid = mesh.make(data=int(data), fsdp=int(fsdp))

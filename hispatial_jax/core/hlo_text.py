@@ -98,8 +98,13 @@ def called(line):
   return _CALLED.findall(line.attributes)
 
 
-def group_size(attributes):
-  found = re.search(r"replica_groups=mesh\[(.*?)\] \{(.*?)\}", attributes)
+def group_size(attributes: str) -> int:
+  """How many devices take part in a collective; 1 where it says nothing.
+
+  Raises:
+    ValueError: the groups are written in a way that is not known here.
+  """
+  found = re.search(r"replica_groups=mesh\[(.*?)\][^{]*\{(.*?)\}", attributes)
   if found:
     sizes = dict(re.findall(r"'(\w+)'=(\d+)", found[1]))
     return math.prod(int(sizes[n]) for n in re.findall(r"'(\w+)'", found[2]))
@@ -107,7 +112,12 @@ def group_size(attributes):
   if found:
     return int(found[2])
   found = re.search(r"replica_groups=\{\{([\d,]+)\}", attributes)
-  return len(found[1].split(",")) if found else 1
+  if found:
+    return len(found[1].split(","))
+  found = re.search(r"replica_groups=(?!\{\})\S+", attributes)
+  if found:
+    raise ValueError(f"devices of a collective: cannot read {found[0]}")
+  return 1
 
 
 def index(line):
