@@ -34,9 +34,10 @@ _INPUTS = {"points": "", "relative": "|relative_depth", "rgb": "|drop_points"}
 def get_config(arg=""):
   """Arguments.
 
-  init, data (folder of the records), batch, steps, px; length (T, tokens of
-  question and answer), levels ("023"; "" is all), input (a key of _INPUTS),
-  val (False: there are no records to evaluate on).
+  init, data (folder of the records), batch, steps, px; size ("10b" and "28b"
+  are PaliGemma-2's other ones), length (T, tokens of question and answer),
+  levels ("023"; "" is all), input (a key of _INPUTS), val (False: there are no
+  records to evaluate on).
   """
   arg = common.parse_arg(
     arg,
@@ -44,6 +45,7 @@ def get_config(arg=""):
     data="data",
     batch=256,
     steps=70_000,
+    size="3b",
     px=448,
     # The published reasoning answers take up to 230 words and marks, some 300
     # tokens with their question; all others less than 128. Longer answers are
@@ -59,7 +61,7 @@ def get_config(arg=""):
   config.tokenizer = f"{arg.data}/tokenizer.model"
 
   config.model = sizes.config(
-    f"3b_{arg.px}",
+    f"{arg.size}_{arg.px}",
     dtype="bfloat16",
     img={"remat": "nothing_saveable"},
     llm={"remat": "mlp_out", "gate_apart": True, "attn_by_head": True},

@@ -28,7 +28,8 @@ def get_config(arg=""):
 
 
 @pytest.fixture
-def tool():
+def tool(monkeypatch):
+  monkeypatch.syspath_prepend(str(_ROOT / "tools"))
   path = _ROOT / "tools" / "compile_pod.py"
   spec = importlib.util.spec_from_file_location("compile_pod", path)
   module = importlib.util.module_from_spec(spec)
@@ -107,14 +108,14 @@ def test_what_does_not_fit_is_told_in_bytes(tool):
     "memory space hbm. Used 20.09G of 15.75G hbm. Exceeded hbm capacity by "
     "4.35G.\n\nTotal hbm usage >= 20.34G:\n    reserved 258.00M\n"
   )
-  line = tool.out_of_memory(message)
+  line = tool.report.out_of_memory(message)
   assert "20.09G of a chip's 15.75G" in line
   assert "\n" not in line
-  assert tool.out_of_memory("other\nlines") == "other"
+  assert tool.report.out_of_memory("other\nlines") == "other"
 
 
 def test_the_compilers_buffer_assignment(tool, tmp_path):
-  assert tool.assignment(tmp_path) == (None, [])
+  assert tool.report.assignment(tmp_path) == (None, [])
   stem = tmp_path / "module_0000.jit_update.after_optimizations"
   pathlib.Path(f"{stem}-memory-usage-report.txt").write_text(
     "Memory Space: default (color=0)\nTotal bytes: 4796805632 (4.47GiB)\n"
@@ -127,7 +128,7 @@ def test_the_compilers_buffer_assignment(tool, tmp_path):
     "allocation 416: size 2686566912, preallocated-temp:\n"
     "allocation 420: size 117440512, color 1, preallocated-temp:\n"
   )
-  size, largest = tool.assignment(tmp_path)
+  size, largest = tool.report.assignment(tmp_path)
   assert size == 2686566912
   assert largest[0] == "526.50MiB: 5xbf16[26,4,1151,2304]"
   assert len(largest) == 2

@@ -7,9 +7,9 @@ The train step is the one that hispatial_jax.train runs (hispatial_jax.program),
 lowered from shapes alone: no TPU, no weights, no data, but the libtpu package
 (pip install 'hispatial_jax[tpu]'), which compiles one program at a time.
 
-Bytes are those of the compiler's buffer assignment on each chip, as it dumps it
-(memory_analysis reports more: its temp_size_in_bytes counts a loop's stacked
-results twice; the JSON has it as temp_size_reported). FLOPs and bytes moved are
+Bytes are those of the compiler's buffer assignment on each chip, as it dumps
+it; memory_analysis().temp_size_in_bytes, which is larger than the memory that
+is assigned, is in the JSON as temp_size_reported. FLOPs and bytes moved are
 counted in the compiled program, its loops as often as they run (core/hlo.py):
 XLA's own analysis counts a loop's body once. Model FLOPs are counted by hand
 (models/flops.py). The least time of each resource is what it needs at its full
@@ -22,7 +22,6 @@ import importlib.metadata
 import json
 import os
 import pathlib
-import re
 import sys
 import tempfile
 import time
@@ -35,13 +34,13 @@ os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import jax
+from pod_cases import report
 
 from hispatial_jax import program
 from hispatial_jax.core import chips, hlo, mesh, spec, tokenizer, tree
 from hispatial_jax.core import config as config_lib
 from hispatial_jax.models import decode, flops
 
-_GIB = 2**30
 _DUMP = tempfile.TemporaryDirectory(prefix="compile_pod_")
 
 
@@ -53,7 +52,7 @@ def main(argv=None) -> int:
   except (ValueError, OSError, RuntimeError, ImportError) as error:
     print(f"compile_pod: {error}", file=sys.stderr)
     return 1
-  print(table(found))
+  print(report.table(found))
   if args.json:
     args.json.write_text(json.dumps(found, indent=2) + "\n")
   return 0
@@ -114,8 +113,10 @@ def figures(args) -> dict:
     "libtpu": importlib.metadata.version("libtpu"),
     "jax": jax.__version__,
     "compile_seconds": round(seconds, 1),
-    **_memory(compiled.memory_analysis(), parts, chip),
-    **_work(cost, model, chip, count),
+    **report.memory(
+      compiled.memory_analysis(), parts, chip, pathlib.Path(_DUMP.name)
+    ),
+    **report.work(cost, model, chip, count),
   }
 
 
@@ -229,133 +230,7 @@ def compile_or_tell(lowered):
   try:
     return lowered.compile()
   except jax.errors.JaxRuntimeError as error:
-    raise RuntimeError(out_of_memory(str(error))) from None
-
-
-def out_of_memory(message: str) -> str:
-  """One line of the compiler's report."""
-  used = re.search(r"Used ([\d.]+\w) of ([\d.]+\w) hbm", message)
-  if used:
-    return (
-      f"the program does not fit: it needs {used[1]} of a chip's {used[2]} "
-      "HBM; take a smaller batch, more chips, or remat 'nothing_saveable'"
-    )
-  return message.strip().splitlines()[0]
-
-
-def _memory(memory, parts, chip) -> dict:
-  """Bytes of a chip by kind; "together" and "HBM" are the last two."""
-  out = dict(parts)
-  arguments = memory.argument_size_in_bytes
-  # Small leaves are padded to whole tiles.
-  out["padding of arguments"] = max(0, arguments - sum(parts.values()))
-  out["outputs that are not updates in place"] = (
-    memory.output_size_in_bytes - memory.alias_size_in_bytes
-  )
-  reported = memory.temp_size_in_bytes
-  assigned, largest = assignment(pathlib.Path(_DUMP.name))
-  out["temporaries"] = reported if assigned is None else assigned
-  out["program"] = memory.generated_code_size_in_bytes
-  out |= {"together": sum(out.values()), "HBM": chip.hbm}
-  return {
-    "bytes": out,
-    "largest_temporaries": largest,
-    "temp_size_reported": reported,
-  }
-
-
-def assignment(folder) -> tuple[int | None, list[str]]:
-  """(bytes of temporaries in HBM, what the largest of them hold).
-
-  Of the newest TPU program that the compiler dumped there; None without one.
-  """
-  found = sorted(folder.glob("*memory-usage-report.txt"), key=os.path.getmtime)
-  if not found:
-    return None, []
-  report = found[-1].read_text()
-  whole = found[-1].name.replace("memory-usage-report", "buffer-assignment")
-  temporaries = re.findall(
-    r"^allocation \d+: size (\d+), preallocated-temp",
-    (folder / whole).read_text(),
-    re.MULTILINE,
-  )
-  if not temporaries:
-    return None, []
-  first = report.split("Total bytes:")[1]
-  rows = re.findall(r"%\); +([\d.]+\w+);[^;]*;[^;]*; (.*)", first)
-  return sum(map(int, temporaries)), [f"{n}: {what}" for n, what in rows[:12]]
-
-
-def _work(cost, model, chip, count) -> dict:
-  """FLOPs, bytes moved and the least times, of a chip's step."""
-  sent = {kind: x.bytes for kind, x in cost.collectives.items()}
-  seconds = chips.least_seconds(
-    chip, flops=cost.flops, hbm_bytes=cost.hbm_bytes, collectives=sent
-  )
-  longest = max(seconds, key=seconds.get)
-  out = {
-    "hardware_flops": cost.flops,
-    "bytes_moved": cost.bytes,
-    "hbm_bytes_moved": cost.hbm_bytes,
-    "collectives": {
-      kind: {"count": x.count, "bytes": x.bytes}
-      for kind, x in cost.collectives.items()
-    },
-    "least_seconds": seconds,
-    "longest": longest,
-  }
-  if model:
-    mine = sum(model.values()) / count
-    out["model_flops"] = mine
-    out["model_flops_by_part"] = {k: x / count for k, x in model.items()}
-    out["hardware_over_model"] = cost.flops / mine
-    out["mfu_at_most"] = mine / chip.flops / seconds[longest]
-  return out
-
-
-def table(found: dict) -> str:
-  """The figures as a page of text."""
-  sizes = " x ".join(f"{k}={n}" for k, n in found["mesh"].items())
-  lines = [
-    f"{found['what']}: {found['config']} {' '.join(found['set'])}".rstrip(),
-    f"{found['topology']} as {sizes}, batch {found['batch_size']}, text "
-    f"{found['text_length']}; libtpu {found['libtpu']}, jax {found['jax']}, "
-    f"compiled in {found['compile_seconds']:.0f} s",
-    "",
-    "| of a chip | GiB |",
-    "|---|---:|",
-  ]
-  lines += [f"| {k} | {x / _GIB:.2f} |" for k, x in found["bytes"].items()]
-  if found["largest_temporaries"]:
-    lines += ["", "largest temporaries (one memory, several in turn):"]
-    lines += [f"  {row}" for row in found["largest_temporaries"]]
-  lines += ["", "| of a chip's step | |", "|---|---:|"]
-  if "model_flops" in found:
-    parts = found["model_flops_by_part"]
-    listed = ", ".join(f"{k} {x / 1e12:.2f}" for k, x in parts.items() if x)
-    lines.append(
-      f"| model TFLOP ({listed}) | {found['model_flops'] / 1e12:.2f} |"
-    )
-  lines += [
-    f"| hardware TFLOP | {found['hardware_flops'] / 1e12:.2f} |",
-    f"| HBM GB moved | {found['hbm_bytes_moved'] / 1e9:.1f} |",
-    f"| GB moved, on-chip memory included | {found['bytes_moved'] / 1e9:.1f} |",
-  ]
-  for kind, x in found["collectives"].items():
-    lines.append(
-      f"| {kind}, GB sent, {x['count']:.0f} times | {x['bytes'] / 1e9:.2f} |"
-    )
-  lines += ["", "| least time | ms |", "|---|---:|"]
-  for name, x in found["least_seconds"].items():
-    mark = " (the longest)" if name == found["longest"] else ""
-    lines.append(f"| {name}{mark} | {1e3 * x:.1f} |")
-  if "model_flops" in found:
-    lines += [
-      "",
-      f"hardware / model FLOPs {found['hardware_over_model']:.3f}; at that "
-      f"time the model's are {100 * found['mfu_at_most']:.0f} % of the peak",
-    ]
-  return "\n".join(lines)
+    raise RuntimeError(report.out_of_memory(str(error))) from None
 
 
 if __name__ == "__main__":

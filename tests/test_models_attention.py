@@ -1,0 +1,37 @@
+"""One head at a time is all heads at once, with a shared cache, too."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hispatial_jax.models import attention
+
+
+@pytest.mark.parametrize("cached", [0, 3])
+def test_by_head(cached):
+  rows, shared, T, K, G, H = 4, 2, 5, 3, 2, 8
+  keys = iter(jax.random.split(jax.random.key(0), 6))
+
+  def draw(*shape):
+    return jax.random.normal(next(keys), shape)
+
+  q = draw(rows, T, K, G, H)
+  parts = [
+    (draw(shared, cached, K, H), draw(shared, cached, K, H)),
+    (draw(rows, T, K, H), draw(rows, T, K, H)),
+  ]
+  mask = jnp.tril(jnp.ones((rows, T, cached + T), bool), cached)
+
+  def total(attend, q, parts):
+    out = attend(q, parts, mask, 5.0)
+    return jnp.sum(jnp.sin(out)), out
+
+  results = [
+    jax.value_and_grad(total, argnums=(1, 2), has_aux=True)(way, q, parts)
+    for way in (attention.attend, attention.attend_by_head)
+  ]
+  want, got = map(jax.tree.leaves, results)
+  for a, b in zip(want, got, strict=True):
+    np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
+  assert np.any(np.asarray(want[1]))

@@ -1,0 +1,1 @@
+"""Parts of tools/compile_pod.py."""
