@@ -27,6 +27,7 @@ metrics.json (shares are 0..1; null, never NaN, for what can't be said):
 import collections
 import dataclasses
 import importlib.metadata
+import itertools
 import json
 import math
 import platform
@@ -163,7 +164,7 @@ def cuts(bench, examples, found) -> dict[str, dict[str, dict]]:
 def _by_range(found, key: str) -> dict[str, dict]:
   bounds = (0.0, *_RANGES, math.inf)
   out = {}
-  for low, high in zip(bounds, bounds[1:], strict=False):
+  for low, high in itertools.pairwise(bounds):
     some = [r for r in found if low <= r[key] < high]
     name = f"{low:g}-{high:g} m" if high < math.inf else f"{low:g} m or more"
     if some:
