@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import tiny
 
-from hispatial_jax.benchmarks import base
 from hispatial_jax.evaluation import checkpoint, models, run
 from hispatial_jax.evaluators import decoding, examples
 
