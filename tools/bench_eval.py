@@ -22,8 +22,8 @@ import tempfile
 import time
 
 _SIDE = 448
-# On two cores reading an image is work that no batch spares, and every new token
-# waits for the memory: proportions like those of a GPU ask for few image tokens.
+# Reading an image is work that no batch spares, and a CPU is slow at it; new
+# tokens wait for the memory. Few image tokens give the proportions of a GPU.
 _MID_PIXELS = 112
 _MID = {
   "img": {"width": 128, "depth": 2, "mlp_dim": 256, "num_heads": 2},
