@@ -17,7 +17,7 @@ _OPTION = re.compile(rf"^\s*(?:\(({_LABEL})\)[.:]?|({_LABEL})[.):])\s+(\S.*)$")
 _YES = ("yes", "yeah", "yep", "true", "correct", "indeed")
 _NO = ("no", "nope", "false", "incorrect")
 _POLAR = re.compile(rf"\b({'|'.join(_YES + _NO)})\b")
-_LEAD = re.compile(r"answer(?: is|\s*:)\s*")
+_LEAD = re.compile(r"answer(?: is|\s*:)[\s*_:'\"“(]*")
 _CONTINUES_A = "or|and|is|are|because|since|as"
 
 
@@ -59,7 +59,11 @@ def _index(label: str, labels: list[str]) -> int | None:
 def _by_text(text: str, choices: list[tuple[str, str]]) -> set[int]:
   """Options whose text occurs as whole words, contained ones dropped."""
   said = f" {_words(text)} "
-  hits = {i for i, (_, t) in enumerate(choices) if f" {_words(t)} " in said}
+  hits = {
+    i
+    for i, (_, t) in enumerate(choices)
+    if _words(t) and f" {_words(t)} " in said
+  }
   texts = {i: f" {_words(choices[i][1])} " for i in hits}
   return {
     i for i in hits if not any(j != i and texts[i] in texts[j] for j in hits)
@@ -134,11 +138,22 @@ def yes_no(text: str) -> Parse:
       return Parse(after[1] in _YES, "stated answer")
   said = set()
   for match in _POLAR.finditer(low):
-    inverted = re.search(r"(?:\bnot|n't|\bnever)\s+$", low[: match.start()])
+    inverted = re.search(r"(?:\bnot|n['’]t|\bnever)\s+$", low[: match.start()])
     said.add((match[1] in _YES) != bool(inverted))
   if len(said) == 1:
     return Parse(said.pop(), "word")
   return Parse(None, "both yes and no" if said else "neither yes nor no")
+
+
+def letters(texts) -> tuple[tuple[str, str], ...]:
+  """(A, text), (B, text), ...: options in the form `choice` takes."""
+  return tuple((chr(ord("A") + i), text) for i, text in enumerate(texts))
+
+
+def names(text: str, things: list[str]) -> set[int]:
+  """Which things are named as whole words; one inside another named one is
+  not meant."""
+  return _by_text(text, [("", thing) for thing in things])
 
 
 def words(text: str) -> Parse:

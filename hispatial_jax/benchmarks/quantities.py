@@ -6,8 +6,11 @@ an outcome of its own and never a silent zero.
 """
 
 import dataclasses
+import math
 import re
 from typing import Any
+
+from hispatial_jax.benchmarks import numerals
 
 _METRES = {
   "m": 1.0,
@@ -32,32 +35,29 @@ _NUMBER = (
   r"\d+\s+\d+/\d+|\d+/\d+|\d{1,3}(?:,\d{3})+(?:\.\d+)?"
   r"|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
 )
-# A sign is glued to its number and to nothing else: "2-3" has none.
+# A sign is glued to its number and to nothing else: "2-3" has none. Without a
+# unit the number must end there: "25abc" holds none.
 _QUANTITY = re.compile(
   rf"(?<![\w.])(?P<sign>[-−])?(?P<number>{_NUMBER})"
-  rf"(?:\s*-?\s*(?P<unit>{_UNIT})(?![a-z]))?(?![a-z])"
+  rf"(?:\s*-?\s*(?P<unit>{_UNIT})(?![a-z])|(?![a-z\d]|\.\d|,\d{{3}}))"
+)
+_DECIMAL_COMMA = re.compile(
+  rf"(?<![\d.,])(\d+),(\d{{1,2}})(?=\s*(?:{_UNIT})(?![a-z]))"
 )
 _RANGE = re.compile(
   rf"(?P<between>between\s+)?(?<![\w.])(?P<low>{_NUMBER})\s*"
-  rf"(?P<unit1>(?:{_UNIT})(?![a-z]))?\s*(?P<join>-|–|—|to|and)\s*"
+  rf"(?P<unit1>(?:{_UNIT})(?![a-z]))?\s*(?P<join>-|–|—|~|to|and)\s*"
   rf"(?P<high>{_NUMBER})\s*(?P<unit2>{_UNIT})(?![a-z])"
 )
 _SPECIAL = re.compile(
   r"<(?:eos|bos|pad|unk|end_of_turn|start_of_turn|\|im_end\||\|endoftext\|)>"
 )
 _DROPPED = re.compile(r"region\s*\[\d+\]|\[\d+\]|<loc\d{4}>")
+# "2 in the picture": a place, not inches.
+_PLACE = re.compile(
+  r"(?<=\d) in(?= (?:the|an?|this|that|front|total|all|both|each)\b)"
+)
 _LEADS = re.compile(r"final answer(?: is)?|answer is|answer\s*:")
-_ONES = re.findall(
-  r"\w+",
-  "zero one two three four five six seven eight nine ten eleven twelve "
-  "thirteen fourteen fifteen sixteen seventeen eighteen nineteen",
-)
-_TENS = re.findall(
-  r"\w+", "twenty thirty forty fifty sixty seventy eighty ninety"
-)
-_WORDS = {word: i for i, word in enumerate(_ONES)} | {
-  word: 10 * (i + 2) for i, word in enumerate(_TENS)
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,39 +75,12 @@ class Parse:
 
 def strip(text: str) -> str:
   """Text without special tokens, emphasis marks and surrounding quotes."""
-  text = _SPECIAL.sub("", text).strip().strip("*_`").strip()
-  while len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
-    text = text[1:-1].strip()
+  text, before = _SPECIAL.sub("", text).strip(), None
+  while text != before:
+    before, text = text, text.strip("*_`").strip()
+    if len(text) > 1 and text[0] + text[-1] in ('""', "''", "“”", "‘’"):
+      text = text[1:-1].strip()
   return text
-
-
-def digits(text: str) -> str:
-  """Lower-cased text with number words written in digits."""
-  text = text.lower()
-  tens, ones = "|".join(_TENS), "|".join(_ONES[1:10])
-  text = re.sub(
-    rf"\b({tens})[- ]({ones})\b",
-    lambda m: str(_WORDS[m[1]] + _WORDS[m[2]]),
-    text,
-  )
-  # "the one", "which one" point at a thing and count nothing.
-  text = re.sub(
-    rf"(?<!\bthe )(?<!\bwhich )(?<!\bthis )(?<!\bthat )"
-    rf"\b({'|'.join(_WORDS)})\b(?! (?:is|on|in|at) the\b)",
-    lambda m: str(_WORDS[m[1]]),
-    text,
-  )
-  text = re.sub(
-    r"\b(\d+|an?) hundred\b",
-    lambda m: str(100 * (int(m[1]) if m[1].isdigit() else 1)),
-    text,
-  )
-  text = re.sub(r"\b(\d+) and an? half\b", r"\1.5", text)
-  text = re.sub(rf"\ban? ({_UNIT}) and an? half\b", r"1.5 \1", text)
-  text = re.sub(r"\b(?:half an?|an? half(?: of)?(?: an?)?)\b", "0.5", text)
-  text = re.sub(r"\ba quarter of an?\b", "0.25", text)
-  words = r"met|cent|mill|kilo|inch|foot|yard"
-  return re.sub(rf"\b(?:an?|single) (?=(?:{words}))", "1 ", text)
 
 
 def _number(text: str) -> float:
@@ -129,7 +102,11 @@ def _focus(text: str) -> str:
   """The part that answers: marks dropped, behind the last "answer is"."""
   text = _DROPPED.sub(" ", strip(text).lower())
   leads = list(_LEADS.finditer(text))
-  return digits(text[leads[-1].end() :] if leads else text)
+  after = text[leads[-1].end() :] if leads else text
+  # "1.2 m is my final answer": what was said before is the answer.
+  said = numerals.digits(after)
+  said = said if re.search(r"\d", said) else numerals.digits(text)
+  return _PLACE.sub(" inside", said)
 
 
 def numbers(text: str) -> list[tuple[float, str | None]]:
@@ -153,7 +130,13 @@ def _tagged(text: str) -> Parse | None:
     return Parse(None, f"unknown unit {units[-1]!r}")
   if not inside:
     return Parse(None, "no number inside \\scalar{}")
-  return Parse(sum(inside) / len(inside) * scale, "tagged")
+  return _positive(sum(inside) / len(inside) * scale, "tagged")
+
+
+def _positive(value: float, why: str) -> Parse:
+  if not 0 < value < math.inf:
+    return Parse(None, "not positive" if value <= 0 else "not finite")
+  return Parse(value, why)
 
 
 def _lengths(text: str) -> list[float]:
@@ -195,7 +178,7 @@ def length(text: str) -> Parse:
   tagged = _tagged(text)
   if tagged:
     return tagged
-  focus = _focus(text)
+  focus = _DECIMAL_COMMA.sub(r"\1.\2", _focus(text))
   found, why = _lengths(focus), "length"
   if not found:
     found = [value for value, _ in numbers(text)]
@@ -204,9 +187,7 @@ def length(text: str) -> Parse:
       return Parse(None, f"{len(found)} numbers and no unit")
   if any(abs(v - found[0]) > 0.05 * abs(found[0]) for v in found):
     return Parse(None, f"{len(found)} lengths that disagree")
-  if found[0] <= 0:
-    return Parse(None, "not positive")
-  return Parse(found[0], why)
+  return _positive(found[0], why)
 
 
 def count(text: str) -> Parse:
@@ -216,7 +197,7 @@ def count(text: str) -> Parse:
   if len(distinct) != 1 or len({u for _, u in found}) != 1:
     return Parse(None, f"{len(found)} numbers, expected one without a unit")
   value = distinct.pop()
-  if value < 0 or value != int(value):
+  if not (0 <= value < math.inf and value == int(value)):
     return Parse(None, f"{value:g} is not a count")
   return Parse(int(value), "count")
 
@@ -236,6 +217,6 @@ def vector(text: str) -> Parse:
   if len(found) != 3 or any(unit for _, unit in found):
     return Parse(None, "expected three numbers without a unit")
   norm = sum(value * value for value, _ in found) ** 0.5
-  if norm == 0:
+  if not 0 < norm < math.inf:
     return Parse(None, "the zero vector has no direction")
   return Parse(tuple(value / norm for value, _ in found), "vector")
