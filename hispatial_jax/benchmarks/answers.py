@@ -162,3 +162,11 @@ def words(text: str) -> Parse:
   said = " ".join(w for w in said.split() if w not in ("the", "a", "an"))
   said = said.rstrip(". ")
   return Parse(said, "words") if said else Parse(None, "empty")
+
+
+def polarity(text: str) -> Parse:
+  """The word yes or no, as `yes_no` reads it."""
+  found = yes_no(text)
+  if not found.parsed:
+    return found
+  return Parse("yes" if found.value else "no", found.why)

@@ -6,6 +6,7 @@ can stay where they are until they are asked for.
 
 import dataclasses
 import fnmatch
+import functools
 import hashlib
 import io
 import os
@@ -85,6 +86,12 @@ class Files:
         return found
     return []
 
+  def ending(self, tail: str) -> str:
+    """The name that ends in these one to three parts, or ""."""
+    if tail in self.entries:
+      return tail
+    return _tails(self).get(tail.strip("/"), "")
+
   def need(self, *patterns: str, hint: str) -> list[str]:
     """As `find`, but nothing found is an error that says where to get it."""
     found = self.find(*patterns)
@@ -106,6 +113,16 @@ class Files:
         while block := file.read(1 << 20):
           total.update(block)
     return total.hexdigest()
+
+
+@functools.lru_cache(maxsize=8)
+def _tails(files: Files) -> dict[str, str]:
+  tails = {}
+  for name in files.entries:
+    parts = name.split("/")
+    for count in range(1, min(3, len(parts)) + 1):
+      tails.setdefault("/".join(parts[-count:]), name)
+  return tails
 
 
 def _snapshot(path: pathlib.Path) -> pathlib.Path:

@@ -51,8 +51,8 @@ def _bytes(cell, source: files.Files) -> bytes | None:
     return cell
   if cell.get("bytes"):
     return cell["bytes"]
-  found = source.find(cell["path"]) if cell.get("path") else []
-  return source.read(found[0]) if found else None
+  found = source.ending(cell["path"]) if cell.get("path") else ""
+  return source.read(found) if found else None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -101,6 +101,7 @@ def _unit(text: str | None) -> str | None:
 def _focus(text: str) -> str:
   """The part that answers: marks dropped, behind the last "answer is"."""
   text = _DROPPED.sub(" ", strip(text).lower())
+  text = re.sub(r"(?<=\d)([ck]?m|ft)(?=\d)", r"\1 ", text)  # 1m20cm
   leads = list(_LEADS.finditer(text))
   after = text[leads[-1].end() :] if leads else text
   # "1.2 m is my final answer": what was said before is the answer.
@@ -220,3 +221,14 @@ def vector(text: str) -> Parse:
   if not 0 < norm < math.inf:
     return Parse(None, "the zero vector has no direction")
   return Parse(tuple(value / norm for value, _ in found), "vector")
+
+
+def metres(value: float, unit: str) -> float:
+  """A length in metres.
+
+  Raises:
+    ValueError: no such unit.
+  """
+  if unit not in _METRES:
+    raise ValueError(f"no unit {unit!r}; there are {', '.join(_METRES)}")
+  return float(value * _METRES[unit])
