@@ -39,6 +39,8 @@ _EXTRAS = {
   ],
   "convert": ["safetensors>=0.6", "torch>=2.6"],
   "log": ["tensorboardX>=2.6"],
+  # Models behind OpenAI-compatible endpoints, and judges.
+  "api": ["openai>=1.60"],
   "demo": [
     "matplotlib>=3.9",
     "plotly>=6",
