@@ -38,6 +38,8 @@ _EXTRAS = {
     "embreex>=2.17",
   ],
   "convert": ["safetensors>=0.6", "torch>=2.6"],
+  # The benchmarks' own files; parquet, as the hub has them.
+  "eval": ["pyarrow>=17"],
   "log": ["tensorboardX>=2.6"],
   # Models behind OpenAI-compatible endpoints, and judges.
   "api": ["openai>=1.60"],

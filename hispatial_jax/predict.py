@@ -122,9 +122,7 @@ class Predictor:
     model = config["model"]
     llm = {**model["llm"]}
     llm["vocab_size"] = llm["vocab_size"] or words.vocab_size
-    # Trained without points: every pp string of the recipe says drop_points.
-    recipe = [s for s in _strings(config.get("data", {})) if "points(" in s]
-    blank = bool(recipe) and all("drop_points" in s for s in recipe)
+    blank = rundir.without_points(config)
     if isinstance(moge, str | os.PathLike):
       from hispatial_jax import moge as moge_lib
 
@@ -238,13 +236,3 @@ def _beside(path, name: str):
     if (folder / name).exists():
       return folder / name
   raise FileNotFoundError(f"no {name} in {path} or the two folders above it")
-
-
-def _strings(value) -> list[str]:
-  """All texts inside nested dicts and lists."""
-  if isinstance(value, str):
-    return [value]
-  parts = value.values() if isinstance(value, dict) else value
-  if not isinstance(value, dict | list | tuple):
-    return []
-  return [text for part in parts for text in _strings(part)]

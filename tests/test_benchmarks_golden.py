@@ -4,6 +4,7 @@ Source of the expected values: the scoring functions of the projects that each
 field names, run on these answers; see tests/golden/benchmarks/README.md.
 """
 
+import ast
 import json
 import pathlib
 
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hispatial_jax.benchmarks import base, boxes, intervals, registry
+from hispatial_jax.benchmarks import base, boxes, depths, intervals, registry
 
 _GOLDEN = pathlib.Path(__file__).parent / "golden" / "benchmarks"
 _NAMES = sorted(registry.names())
@@ -78,7 +79,7 @@ def _same(got, wanted, where):
 def test_every_item_under_every_rule(run):
   bench, examples, scores, expected = run
   found = dict(
-    zip([e.key for e in examples], zip(examples, scores), strict=True)
+    (e.key, (e, score)) for e, score in zip(examples, scores, strict=True)
   )
   assert len(found) == len(expected["items"])
   for item in expected["items"]:
@@ -88,7 +89,10 @@ def test_every_item_under_every_rule(run):
       if name == "gt":
         got = json.dumps(example.truth).lower()
         if isinstance(example.truth, list):
-          got, wanted = example.truth, [list(p) for p in eval(wanted)]
+          got, wanted = (
+            example.truth,
+            [list(p) for p in ast.literal_eval(wanted)],
+          )
         else:
           got, wanted = str(example.truth).lower(), wanted.lower()
       elif name == "in_reference":
@@ -167,7 +171,7 @@ def test_a_headline_is_the_aggregate(name, figure, rule, path):
 
 
 def test_pictures_are_read_where_they_lie(run):
-  bench, examples, _, _ = run
+  _, examples, _, _ = run
   for example in examples:
     if "depth" in example.error:
       assert example.depth is None  # its picture is there all the same
@@ -220,7 +224,9 @@ def _frames():
   for example in registry.get("qspatial").load(_GOLDEN / "qspatial"):
     if example.depth is not None:
       scene, _, file = example.group.split("/")[-3:]
-      out[f"{scene}/{file.removesuffix('.jpg')}"] = base.points(example.depth())
+      out[f"{scene}/{file.removesuffix('.jpg')}"] = depths.points(
+        example.depth()
+      )
   return out
 
 

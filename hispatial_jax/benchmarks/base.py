@@ -33,7 +33,6 @@ A benchmark is one module of this room, found by `registry.get`, with
 of our rules: an example with an `error` scores 0 and is listed.
 """
 
-import collections
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -204,37 +203,6 @@ def question_tokens(text: str) -> str:
   return sent(text).replace(IMAGE, "")
 
 
-def wanted(splits, known: tuple[str, ...]) -> list[str]:
-  """The splits to load, in the benchmark's order; all when None."""
-  if splits is None:
-    return list(known)
-  unknown = [name for name in splits if name not in known]
-  if unknown:
-    raise ValueError(
-      f"no split {', '.join(unknown)}; there are {', '.join(known) or 'none'}"
-    )
-  return [name for name in known if name in splits]
-
-
-def unique(examples: list[Example], name: str) -> list[Example]:
-  """The examples, if there are any and their keys differ.
-
-  Raises:
-    DataError: none, or keys that occur twice, all of them listed.
-  """
-  if not examples:
-    raise DataError(f"{name}: the files hold no question")
-  seen = collections.Counter(example.key for example in examples)
-  twice = [key for key, times in seen.items() if times > 1]
-  if twice:
-    raise DataError(
-      f"{name}: {len(twice)} keys occur more than once: "
-      f"{', '.join(twice[:20])}{', ...' if len(twice) > 20 else ''}; "
-      "were files of two releases put together?"
-    )
-  return examples
-
-
 def limit(examples: list[Example], count: int) -> list[Example]:
   """The first `count` examples, and what their groups lack: groups whole."""
   groups = {example.group for example in examples[:count]}
@@ -256,25 +224,3 @@ def verdict(example: Example, parse: Parse, correct: int, **rules) -> dict:
     "correct": 0 if example.error else int(correct),
     **rules,
   }
-
-
-def points(depth: Depth):
-  """(f32[h,w,3], bool[h,w]): metres in the depth camera, and where known.
-
-  With integer pixel indices, as the published script has it; known is
-  0.01 < z < 250.
-
-  Raises:
-    ValueError: no intrinsics.
-  """
-  import numpy as np
-
-  if depth.intrinsics is None:
-    raise ValueError("this depth has no intrinsics: estimate the field of view")
-  rows, columns = np.indices(depth.depth_m.shape)
-  half, k = 0.5 * depth.half_pixel, depth.intrinsics
-  z = depth.depth_m
-  x = (columns + half - k[0, 2]) * z / k[0, 0]
-  y = (rows + half - k[1, 2]) * z / k[1, 1]
-  known = (z > 0.01) & (z < 250.0)
-  return np.stack([x, y, z], -1).astype(np.float32), known

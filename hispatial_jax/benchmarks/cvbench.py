@@ -18,6 +18,7 @@ from hispatial_jax.benchmarks import (
   files,
   intervals,
   lmms_eval,
+  loading,
   means,
   parquet,
   published,
@@ -83,13 +84,13 @@ def _example(row: parquet.Row, split: str) -> base.Example:
 def load(path, splits=None) -> list[base.Example]:
   """Examples of test_2d.parquet and test_3d.parquet; keys are `idx`."""
   source, out = files.at(path), []
-  for split in base.wanted(splits, SPLITS):
+  for split in loading.wanted(splits, SPLITS):
     names = source.need(
       f"test_{split.lower()}*.parquet", f"{split}/*.parquet", hint=HUB
     )
     rows = parquet.rows(source, names, _COLUMNS)
     out += [_example(row, split) for row in rows]
-  return base.unique(out, NAME)
+  return loading.unique(out, NAME)
 
 
 def reference(text: str, letter: str) -> int:

@@ -16,6 +16,7 @@ from hispatial_jax.benchmarks import (
   files,
   intervals,
   lmms_eval,
+  loading,
   means,
   pictures,
   published,
@@ -28,7 +29,7 @@ PROMPTS = ("hispatial", "vlmevalkit")
 RULES = ("robust", "vlmevalkit_easi", "lmms_eval", "reference")
 CUTS = ("source", "relation")
 CONSTANT_BY = ""
-FILES = ("embspatial_bench*.json",)
+FILES = ("embspatial_bench.json", "embspatial_bench*.json")
 HUB = "Phineas476/EmbSpatial-Bench"
 _FIELDS = ("question", "answer_options", "answer", "image", "relation")
 
@@ -96,9 +97,9 @@ def load(path, splits=None) -> list[base.Example]:
   Keys are `question_id`; where one is missing or occurs twice all keys are row
   numbers.
   """
-  base.wanted(splits, SPLITS)
+  loading.wanted(splits, SPLITS)
   source = files.at(path)
-  name = source.need(*FILES, hint=HUB)[0]
+  name = loading.one(source, *FILES, hint=HUB)
   try:
     items = json.loads(source.read(name))
   except ValueError as error:
@@ -116,7 +117,7 @@ def load(path, splits=None) -> list[base.Example]:
       )
   ids = [item.get("question_id") for item in items]
   by_id = None not in ids and len(set(map(str, ids))) == len(ids)
-  return base.unique(
+  return loading.unique(
     [_example(item, row, by_id) for row, item in enumerate(items)], NAME
   )
 

@@ -28,6 +28,7 @@ from hispatial_jax.benchmarks import (
   directions,
   files,
   intervals,
+  loading,
   means,
   pictures,
   published,
@@ -38,7 +39,7 @@ NAME = "hispatial_custom"
 SPLITS = ()
 PROMPTS = ("hispatial",)
 RULES = ("robust", "pass_15", "pass_30", "pass_45")
-CUTS = ("task", "level")
+CUTS = ("task", "level", "range")
 CONSTANT_BY = "task"
 FILES = ("custom_bench.jsonl", "images/*")
 HUB = "your own data; benchmarks/hispatial_custom.py states the format"
@@ -81,7 +82,10 @@ def _truth(answer, key: str):
       return vector
   value, unit = answer.get("value"), answer.get("unit", "meter")
   if isinstance(value, int | float) and 0 < value < math.inf:
-    return quantities.metres(value, _UNITS.get(unit, unit))
+    try:
+      return quantities.metres(value, _UNITS.get(unit, unit))
+    except ValueError as error:
+      raise base.DataError(f"{key}: {error}") from error
   raise base.DataError(
     f"{key}: answer {answer!r} is neither a positive value with a unit, nor "
     "three numbers of a vector, nor yes or no"
@@ -94,24 +98,29 @@ def _example(item: dict, source: files.Files, folder: str) -> base.Example:
     raise base.DataError(
       f"{key}: task {item['task']!r} is none of {', '.join(TASKS)}"
     )
+  truth = _truth(item["answer"], key)
   image = pictures.File(source, folder + str(item["image"]), key)
   return base.Example(
     key=key,
     group=str(item["image"]),
     prompts={"hispatial": item["question"]},
-    truth=_truth(item["answer"], key),
+    truth=truth,
     image=image,
     question=item["question"],
-    category={"task": item["task"], "level": item.get("level")},
+    category={
+      "task": item["task"],
+      "level": item.get("level"),
+      "range": loading.length_range(truth),
+    },
     error=image.problem(),
   )
 
 
 def load(path, splits=None) -> list[base.Example]:
   """Examples of custom_bench.jsonl; keys are `id`."""
-  base.wanted(splits, SPLITS)
+  loading.wanted(splits, SPLITS)
   source = files.at(path)
-  name = source.need("custom_bench.jsonl", "*.jsonl", hint=HUB)[0]
+  name = loading.one(source, "custom_bench.jsonl", "*.jsonl", hint=HUB)
   folder, out = name.rpartition("/")[0], []
   for number, line in enumerate(source.read(name).decode().splitlines(), 1):
     if not line.strip():
@@ -126,7 +135,7 @@ def load(path, splits=None) -> list[base.Example]:
         f"{name}, line {number}: no {error}; expected id, task, image, "
         "question and answer"
       ) from error
-  return base.unique(out, NAME)
+  return loading.unique(out, NAME)
 
 
 def _final(text: str) -> str:
@@ -152,7 +161,10 @@ def hit(example: base.Example, value) -> int:
   if value is None:
     return 0
   if isinstance(truth, list):
-    return int(directions.angle_deg(value, truth) <= _DEGREES[0] + 1e-6)
+    near = isinstance(value, list) and (
+      directions.angle_deg(value, truth) <= _DEGREES[0] + 1e-6
+    )
+    return int(near)
   if isinstance(truth, str):
     return int(value == truth)
   if isinstance(value, float):

@@ -13,6 +13,7 @@ from hispatial_jax.benchmarks import (
   files,
   groups,
   intervals,
+  loading,
   means,
   published,
   tsv,
@@ -25,7 +26,7 @@ PROMPTS = ("vlmevalkit", "hispatial_style")
 RULES = ("robust", "vlmevalkit")
 CUTS = ("category", "l2_category")
 CONSTANT_BY = ""
-FILES = ("MMBench_DEV_EN*.tsv", "MMBench*.tsv", "*.tsv")
+FILES = ("MMBench_DEV_EN.tsv", "MMBench*.tsv")
 HUB = "VLMEvalKit's MMBench_DEV_EN.tsv"
 _TURN = 1_000_000
 
@@ -71,13 +72,13 @@ def _example(row: tsv.Row) -> base.Example:
 
 def load(path, splits=None) -> list[base.Example]:
   """Examples of MMBench_DEV_EN.tsv; keys are `index`."""
-  base.wanted(splits, SPLITS)
+  loading.wanted(splits, SPLITS)
   source = files.at(path)
-  name = source.need(*FILES, hint=HUB)[0]
+  name = loading.one(source, *FILES, "*.tsv", hint=HUB)
   rows = tsv.rows(
     source, name, ("question", "A", "B", "answer", "category"), "index"
   )
-  return base.unique([_example(row) for row in rows], NAME)
+  return loading.unique([_example(row) for row in rows], NAME)
 
 
 def score(example: base.Example, text: str) -> dict:

@@ -76,9 +76,16 @@ class Row:
     return dataclasses.replace(self.cells[column], key=key)
 
 
-def _group(source, name, table, index, wanted, images):
+def _group(source, name, table, index, need, more, images):
   """Yields (values, cells, errors) of a row group's rows."""
-  values = table.read_row_group(index, columns=wanted).to_pylist()
+  values = table.read_row_group(index, columns=[*need, *more]).to_pylist()
+  for at, row in enumerate(values):
+    null = [column for column in need if row[column] is None]
+    if null:
+      raise base.DataError(
+        f"{source.root}/{name}: row {at} of group {index} has no "
+        f"{', '.join(null)}"
+      )
   errors = [{} for _ in values]
   for column in images:
     cells = table.read_row_group(index, columns=[column]).column(column)
@@ -124,10 +131,10 @@ def rows(
           )
         more = [c for c in optional if c in there]
         seen = [c for c in more if c.endswith(("image", "mask"))]
-        wanted = [*need, *(c for c in more if c not in seen)]
+        plain = [c for c in more if c not in seen]
         for index in range(table.num_row_groups):
           for row in _group(
-            source, name, table, index, wanted, (*images, *seen)
+            source, name, table, index, need, plain, (*images, *seen)
           ):
             out.append(Row(len(out), *row))
     except (arrow.ArrowException, OSError) as error:

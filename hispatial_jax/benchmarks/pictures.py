@@ -116,19 +116,3 @@ def mirrored(data: bytes) -> bytes:
   return cv2.imencode(".png", np.ascontiguousarray(picture[:, ::-1]))[
     1
   ].tobytes()
-
-
-def millimetres(data: bytes, key: str):
-  """f32[h,w] metres of a 16-bit PNG of millimetres; 0 = no reading.
-
-  Raises:
-    ReadError: it can't be decoded, or has another kind of pixels.
-  """
-  import cv2
-  import numpy as np
-
-  depth = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-  if depth is None or depth.dtype != np.uint16 or depth.ndim != 2:
-    what = "nothing" if depth is None else f"{depth.dtype} {depth.shape}"
-    raise base.ReadError(f"{key}: expected a 16-bit depth PNG, got {what}")
-  return depth.astype(np.float32) / np.float32(1000)

@@ -12,6 +12,7 @@ from hispatial_jax.benchmarks import (
   base,
   files,
   intervals,
+  loading,
   means,
   published,
   quantities,
@@ -25,7 +26,7 @@ PROMPTS = ("vlmevalkit",)
 RULES = ("robust", "vlmevalkit", "lmms_eval")
 CUTS = ("category",)
 CONSTANT_BY = ""
-FILES = ("POPE*.tsv", "*.tsv")
+FILES = ("POPE.tsv",)
 HUB = "VLMEvalKit's POPE.tsv"
 
 _UNKNOWN = "prompt not public; accuracy or F1 not said (fits 7,917/9,000)"
@@ -56,11 +57,11 @@ def _example(row: tsv.Row) -> base.Example:
 
 def load(path, splits=None) -> list[base.Example]:
   """Examples of POPE.tsv; keys are `index`."""
-  base.wanted(splits, SPLITS)
+  loading.wanted(splits, SPLITS)
   source = files.at(path)
-  name = source.need(*FILES, hint=HUB)[0]
+  name = loading.one(source, *FILES, "*.tsv", hint=HUB)
   rows = tsv.rows(source, name, ("question", "answer", "category"), "index")
-  return base.unique([_example(row) for row in rows], NAME)
+  return loading.unique([_example(row) for row in rows], NAME)
 
 
 def parse(example: base.Example, text: str) -> base.Parse:

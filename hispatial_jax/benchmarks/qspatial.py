@@ -10,30 +10,26 @@ examples/evaluate_success_rate.ipynb; microsoft/HiSpatial@9b0a571,
 eval/eval_q_spatial.py.
 """
 
-import dataclasses
-import io
-import pathlib
 import re
-
-import numpy as np
 
 from hispatial_jax.benchmarks import (
   base,
   constants,
   files,
   intervals,
+  loading,
   means,
   parquet,
-  pictures,
   published,
   quantities,
+  scannet_frames,
 )
 
 NAME = "qspatial"
 SPLITS = ("QSpatial_plus", "QSpatial_scannet")
 PROMPTS = ("hispatial",)
 RULES = ("robust_strict", "robust_inclusive", "official_notebook", "reference")
-CUTS = ("split", "question_type")
+CUTS = ("split", "question_type", "range")
 CONSTANT_BY = "split"
 FILES = tuple(f"{split}-*.parquet" for split in SPLITS)
 HUB = "andrewliao11/Q-Spatial-Bench, and ScanNet for its frames"
@@ -81,46 +77,6 @@ PUBLISHED = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Depth:
-  """A frame's depth and the depth camera's intrinsics."""
-
-  files: files.Files
-  depth: str
-  intrinsics: str
-  key: str
-
-  def __call__(self) -> base.Depth:
-    data = pictures.File(self.files, self.depth, self.key)()
-    depth_m = pictures.millimetres(data, self.key)
-    raw = io.BytesIO(self.files.read(self.intrinsics))
-    try:
-      matrix = np.load(raw, allow_pickle=False)[:3, :3].astype(np.float64)
-    except (ValueError, IndexError, EOFError) as error:
-      raise base.ReadError(f"{self.key}: {self.intrinsics}: {error}") from error
-    return base.Depth(depth_m, matrix)
-
-
-def _frame(source: files.Files, image_path: str, key: str):
-  """(loader, depth, error) of a ScanNet frame; the rest of its path varies."""
-  parts = pathlib.PurePosixPath(image_path.replace("\\", "/")).parts[-3:]
-  if len(parts) < 3:
-    return pictures.File(source, "", key), None, f"no frame at {image_path!r}"
-  scene, frame = parts[0], pathlib.PurePosixPath(parts[2]).stem
-  wanted = {
-    "picture": f"{scene}/color/{frame}.jpg",
-    "depth": f"{scene}/depth/{frame}.png",
-    "intrinsics": f"{scene}/intrinsics_depth.npy",
-  }
-  found = {what: source.ending(name) for what, name in wanted.items()}
-  missing = [wanted[what] for what, name in found.items() if not name]
-  picture = pictures.File(source, found["picture"], key)
-  if missing:
-    return picture, None, f"no {', '.join(missing)} below {source.root}"
-  depth = _Depth(source, found["depth"], found["intrinsics"], key)
-  return picture, depth, picture.problem()
-
-
 def _example(source, row: parquet.Row, split: str) -> base.Example:
   values, key = row.values, f"{split}/{row.number}"
   unit = values["answer_unit"]
@@ -137,7 +93,7 @@ def _example(source, row: parquet.Row, split: str) -> base.Example:
   image, depth, error = row.image("image", key), None, row.errors["image"]
   path = values.get("image_path") or ""
   if split == "QSpatial_scannet" and error == "no picture":
-    image, depth, error = _frame(source, path, key)
+    image, depth, error = scannet_frames.find(source, path, key)
   return base.Example(
     key=key,
     group=f"{split}/{path or key}",
@@ -145,7 +101,11 @@ def _example(source, row: parquet.Row, split: str) -> base.Example:
     truth=truth,
     image=image,
     question=values["question"],
-    category={"split": split, "question_type": values["question_type"]},
+    category={
+      "split": split,
+      "question_type": values["question_type"],
+      "range": loading.length_range(truth),
+    },
     depth=depth,
     error=error,
   )
@@ -154,11 +114,11 @@ def _example(source, row: parquet.Row, split: str) -> base.Example:
 def load(path, splits=None) -> list[base.Example]:
   """Examples of one parquet a split; keys are `<split>/<row>`."""
   source, out = files.at(path), []
-  for split in base.wanted(splits, SPLITS):
+  for split in loading.wanted(splits, SPLITS):
     names = source.need(f"{split}-*.parquet", f"{split}.parquet", hint=HUB)
     rows = parquet.rows(source, names, _COLUMNS, optional=("image_path",))
     out += [_example(source, row, split) for row in rows]
-  return base.unique(out, NAME)
+  return loading.unique(out, NAME)
 
 
 def parse(example: base.Example, text: str) -> base.Parse:

@@ -16,6 +16,7 @@ from hispatial_jax.benchmarks import (
   files,
   intervals,
   lmms_eval,
+  loading,
   means,
   parquet,
   published,
@@ -28,7 +29,7 @@ PROMPTS = ("hispatial_style",)
 RULES = ("robust", "lmms_eval")
 CUTS = ("kind",)
 CONSTANT_BY = "kind"
-FILES = ("test-*.parquet", "*.parquet")
+FILES = ("test-*.parquet",)
 HUB = "lmms-lab/RealWorldQA or xai-org/RealworldQA"
 
 _UNKNOWN = "prompt and parser not public (fits 451/765)"
@@ -80,11 +81,11 @@ def _example(row: parquet.Row) -> base.Example:
 
 def load(path, splits=None) -> list[base.Example]:
   """Examples of the split test; keys are row numbers."""
-  base.wanted(splits, SPLITS)
+  loading.wanted(splits, SPLITS)
   source = files.at(path)
   names = source.need("test-*.parquet", "*.parquet", hint=HUB)
   rows = parquet.rows(source, names, ("question", "answer"))
-  return base.unique([_example(row) for row in rows], NAME)
+  return loading.unique([_example(row) for row in rows], NAME)
 
 
 def _number(text: str) -> float | None:

@@ -15,13 +15,14 @@ import re
 from hispatial_jax.benchmarks import (
   answers,
   base,
+  depths,
   directions,
   files,
   intervals,
   lmms_eval,
+  loading,
   means,
   parquet,
-  pictures,
   published,
 )
 
@@ -62,7 +63,7 @@ class _Depth:
   cell: parquet.Cell
 
   def __call__(self) -> base.Depth:
-    return base.Depth(pictures.millimetres(self.cell(), self.cell.key), None)
+    return base.Depth(depths.millimetres(self.cell(), self.cell.key), None)
 
 
 def _truth(answer: str, split: str, key: str):
@@ -100,7 +101,7 @@ def _example(row: parquet.Row, split: str) -> base.Example:
 def load(path, splits=None) -> list[base.Example]:
   """Examples of one parquet a split; keys are `<split>/<row>`."""
   source, out = files.at(path), []
-  for split in base.wanted(splits, SPLITS):
+  for split in loading.wanted(splits, SPLITS):
     names = source.need(f"{split}-*.parquet", f"{split}.parquet", hint=HUB)
     rows = parquet.rows(
       source,
@@ -110,7 +111,7 @@ def load(path, splits=None) -> list[base.Example]:
       optional=("depth_image",),
     )
     out += [_example(row, split) for row in rows]
-  return base.unique(out, NAME)
+  return loading.unique(out, NAME)
 
 
 def _points(example: base.Example) -> bool:

@@ -11,6 +11,7 @@ from hispatial_jax.benchmarks import (
   files,
   intervals,
   lmms_eval,
+  loading,
   means,
   published,
   tsv,
@@ -23,7 +24,7 @@ PROMPTS = ("vlmevalkit", "hispatial_style")
 RULES = ("robust", "vlmevalkit", "lmms_eval")
 CUTS = ("category",)
 CONSTANT_BY = ""
-FILES = ("SEEDBench_IMG*.tsv", "*.tsv")
+FILES = ("SEEDBench_IMG.tsv",)
 HUB = "VLMEvalKit's SEEDBench_IMG.tsv"
 
 parse, hit, candidates = choices.parse, choices.hit, choices.candidates
@@ -54,13 +55,13 @@ def _example(row: tsv.Row) -> base.Example:
 
 def load(path, splits=None) -> list[base.Example]:
   """Examples of SEEDBench_IMG.tsv; keys are `index`."""
-  base.wanted(splits, SPLITS)
+  loading.wanted(splits, SPLITS)
   source = files.at(path)
-  name = source.need(*FILES, hint=HUB)[0]
+  name = loading.one(source, *FILES, "*.tsv", hint=HUB)
   rows = tsv.rows(
     source, name, ("question", "A", "B", "answer", "category"), "index"
   )
-  return base.unique([_example(row) for row in rows], NAME)
+  return loading.unique([_example(row) for row in rows], NAME)
 
 
 def score(example: base.Example, text: str) -> dict:

@@ -10,50 +10,35 @@ scripts/srgpt/eval; microsoft/HiSpatial@9b0a571, eval/eval_spatialrgpt.py.
 """
 
 import ast
-import re
 
 from hispatial_jax.benchmarks import (
-  answers,
   base,
   boxes,
   constants,
   directions,
   files,
   intervals,
+  loading,
   means,
   parquet,
   quantities,
   spatialrgpt_judge,
   spatialrgpt_published,
+  spatialrgpt_words,
 )
 
 NAME = "spatialrgpt"
 SPLITS = ()
 PROMPTS = ("hispatial",)
 RULES = ("success",)
-CUTS = ("type", "category")
+CUTS = ("type", "category", "range")
 CONSTANT_BY = "category"
 FILES = ("val-*.parquet",)
 HUB = "a8cheng/SpatialRGPT-Bench"
 PUBLISHED = spatialrgpt_published.FIGURES
-LENGTHS = (
-  *("width_data", "height_data", "distance_data"),
-  *("horizontal_distance_data", "vertical_distance_data"),
-)
+LENGTHS = spatialrgpt_words.LENGTHS
 _COLUMNS = ("id", "image_info", "qa_info", "conversations", "bbox")
 _SLACK = 1e-9
-# Words that affirm and deny a predicate; the first of each row names it.
-_OPPOSITES = (
-  ("left", "right"),
-  ("above|higher", "below|beneath|under|lower"),
-  ("behind|further|farther", "front|closer|nearer"),
-  ("big(?:ger)?|larger?", "small(?:er)?|smaller"),
-  ("tall(?:er)?|higher", "short(?:er)?|lower"),
-  ("wide(?:r)?|broader", "thin(?:ner)?|narrow(?:er)?"),
-)
-_REFUSES = re.compile(
-  r"\b(?:can(?:no|['’])t|unable|unsure|not sure|no idea|know)\b"
-)
 
 
 def _literal(values: dict, column: str, key: str):
@@ -63,82 +48,6 @@ def _literal(values: dict, column: str, key: str):
     raise base.DataError(
       f"{key}: column {column} is no Python literal: {values[column]!r:.80}"
     ) from error
-
-
-def _kind(category: str) -> str:
-  """How an answer is read: length, clock, thing or yes_no."""
-  if category in LENGTHS:
-    return "length"
-  if category == "direction":
-    return "clock"
-  return "thing" if category.endswith("_choice") else "yes_no"
-
-
-def _read(text: str, category: str, classes: list[str]) -> base.Parse:
-  kind = _kind(category)
-  if kind == "length":
-    return quantities.length(text)
-  if kind == "clock":
-    return directions.clock(text)
-  if kind == "thing":
-    return directions.thing(text, classes, boxes.COLOURS)
-  return answers.polarity(text)
-
-
-def _sides(category: str) -> tuple[str, str] | None:
-  """Patterns of words that affirm and deny a predicate such as left."""
-  name = category.split("_")[0]
-  for one, other in _OPPOSITES:
-    if re.fullmatch(one, name):
-      return one, other
-    if re.fullmatch(other, name):
-      return other, one
-  return None
-
-
-def contradicts(text: str, category: str) -> base.Parse:
-  """yes or no from a statement: "Actually, it is narrower" of "Is it wider?".
-
-  Beyond the rule that all share, and so never without `needs_judge`.
-  """
-  low, sides = quantities.strip(text).lower(), _sides(category)
-  if not sides or _REFUSES.search(low):
-    return quantities.Parse(None, "no word of the predicate")
-  opening = r"(?:actually|in fact|rather|indeed)?,?\s*"
-  subject = r"(?:it|region \[0\])(?:'s| is| looks| appears| seems)"
-  match = re.match(rf"{opening}{subject}\s+(not\s+)?(?P<rest>.*)", low)
-  if not match:
-    return quantities.Parse(None, "no statement about the first thing")
-  said = {
-    word
-    for word, pattern in zip(("yes", "no"), sides, strict=True)
-    if re.search(rf"\b(?:{pattern})\b", match["rest"])
-  }
-  if len(said) != 1:
-    return quantities.Parse(None, "both or neither side of the predicate")
-  word = said.pop()
-  if match[1]:
-    word = {"yes": "no", "no": "yes"}[word]
-  return quantities.Parse(word, "statement about the predicate")
-
-
-def _truth(text: str, category: str, classes: list[str], key: str):
-  found = _read(text, category, classes)
-  if not found.parsed and _kind(category) == "yes_no":
-    found = contradicts(text, category)
-    if not found.parsed and re.match(
-      r"\W*(?:actually|in fact)\b", text.lower()
-    ):
-      found = quantities.Parse("no", "opens by contradicting")
-  if not found.parsed and _kind(category) == "thing":
-    first = re.search(r"\[(\d+)\]", text)
-    if first and int(first[1]) < len(classes):
-      found = quantities.Parse(int(first[1]), "first region")
-  if not found.parsed:
-    raise base.DataError(
-      f"{key}: truth {text!r} of {category} cannot be read: {found.why}"
-    )
-  return found.value
 
 
 def _refer(question: str, classes: list[str]) -> str:
@@ -155,44 +64,58 @@ def _example(row: parquet.Row) -> base.Example:
   said = [turn["value"] for turn in _literal(values, "conversations", key)]
   classes, category = list(info["class"]), info["category"]
   prompt = _refer(said[0], classes)
+  truth = spatialrgpt_words.truth(said[1], category, classes)
+  unread = "" if truth.parsed else f"truth {said[1]!r} not read: {truth.why}"
   image_info = _literal(values, "image_info", key)
   return base.Example(
     key=key,
     group=str(image_info.get("file_path", key)),
     prompts={"hispatial": prompt},
-    truth=_truth(said[1], category, classes, key),
+    truth=truth.value,
     image=row.image("image", key),
     question=prompt.replace(base.IMAGE, "").strip(),
-    category={"type": info["type"], "category": category},
+    category={
+      "type": info["type"],
+      "category": category,
+      "range": loading.length_range(truth.value),
+    },
     boxes=boxes.of(_literal(values, "bbox", key)),
-    error=row.errors["image"],
+    error=row.errors["image"] or unread,
     data={"classes": tuple(classes), "sentence": said[1]},
   )
 
 
 def load(path, splits=None) -> list[base.Example]:
   """Examples of the split val; keys are `id`."""
-  base.wanted(splits, SPLITS)
+  loading.wanted(splits, SPLITS)
   source = files.at(path)
   names = source.need("val-*.parquet", "*.parquet", hint=HUB)
   rows = parquet.rows(source, names, _COLUMNS)
-  return base.unique([_example(row) for row in rows], NAME)
+  try:
+    return loading.unique([_example(row) for row in rows], NAME)
+  except (KeyError, IndexError, TypeError, AttributeError) as error:
+    raise base.DataError(
+      f"{NAME}: not the literals expected in {', '.join(_COLUMNS)}: {error!r}"
+    ) from error
 
 
 def parse(example: base.Example, text: str) -> base.Parse:
   """Metres, an hour, the index of a thing, or yes or no."""
   category = example.category["category"]
-  found = _read(text, category, list(example.data["classes"]))
-  if not found.parsed and _kind(category) == "yes_no":
-    stated = contradicts(text, category)
+  found = spatialrgpt_words.read(text, category, list(example.data["classes"]))
+  if not found.parsed and spatialrgpt_words.kind(category) == "yes_no":
+    stated = spatialrgpt_words.stated(text, category)
     return stated if stated.parsed else found
   return found
 
 
 def hit(example: base.Example, value) -> int:
   """±25 %, ends included; at most an hour off; the same thing or word."""
-  kind, truth = _kind(example.category["category"]), example.truth
-  if value is None:
+  kind, truth = (
+    spatialrgpt_words.kind(example.category["category"]),
+    example.truth,
+  )
+  if value is None or truth is None:
     return 0
   if kind == "length":
     return int(abs(value - truth) <= (0.25 + _SLACK) * truth)
@@ -205,7 +128,7 @@ def candidates(examples) -> list:
   """Lengths around the truths, hours, things and words that occur."""
   found = constants.lengths(examples)
   others = {e.truth for e in examples if not isinstance(e.truth, float)}
-  return found + sorted(others, key=str)
+  return found + sorted(others - {None}, key=str)
 
 
 def score(example: base.Example, text: str) -> dict:
@@ -214,7 +137,7 @@ def score(example: base.Example, text: str) -> dict:
   `needs_judge` marks words that only a reader of language can place.
   """
   found, truth = parse(example, text), example.truth
-  kind = _kind(example.category["category"])
+  kind = spatialrgpt_words.kind(example.category["category"])
   out = base.verdict(example, found, hit(example, found.value))
   out["success"] = out["correct"]
   value = None if example.error else found.value
@@ -227,12 +150,12 @@ def score(example: base.Example, text: str) -> dict:
       None if value is None else directions.between(value, truth)
     )
   else:
-    plain = _read(
+    plain = spatialrgpt_words.read(
       text, example.category["category"], list(example.data["classes"])
     )
     low = quantities.strip(text).lower()
     out["needs_judge"] = bool(
-      not plain.parsed and low and not _REFUSES.search(low)
+      not plain.parsed and low and not spatialrgpt_words.refuses(low)
     )
   return out
 

@@ -18,6 +18,7 @@ from hispatial_jax.benchmarks import (
   groups,
   intervals,
   lmms_eval,
+  loading,
   means,
   pictures,
   published,
@@ -34,7 +35,7 @@ RULES = (
 )
 CUTS = ("kind", "category")
 CONSTANT_BY = ""
-FILES = ("3dsrbench*circular*.tsv", "3dsrbench*.tsv", "*.tsv")
+FILES = ("3dsrbench*circular*.tsv", "3dsrbench*.tsv", "3DSRBench*.tsv")
 HUB = "ccvl/3DSRBench (3dsrbench_v1_vlmevalkit_circular.tsv)"
 _COLUMNS = ("qid", "question", "A", "B", "answer", "category")
 _KINDS = {
@@ -103,11 +104,11 @@ def _example(row: tsv.Row) -> base.Example:
 
 def load(path, splits=None) -> list[base.Example]:
   """Examples of the circular TSV; keys are `qid`."""
-  base.wanted(splits, SPLITS)
+  loading.wanted(splits, SPLITS)
   source = files.at(path)
-  name = source.need(*FILES, hint=HUB)[0]
+  name = loading.one(source, *FILES, "*.tsv", hint=HUB)
   rows = tsv.rows(source, name, _COLUMNS, "qid")
-  return base.unique([_example(row) for row in rows], NAME)
+  return loading.unique([_example(row) for row in rows], NAME)
 
 
 def _regex(text: str, options) -> str | None:

@@ -112,6 +112,25 @@ def load_config(path) -> dict[str, Any]:
   raise FileNotFoundError(f"no {CONFIG} in {path} or the two folders above it")
 
 
+def without_points(config: dict) -> bool:
+  """Whether a run was trained on point maps of zeros, as its config says.
+
+  Every pp string of its recipe then holds drop_points.
+  """
+  recipe = [s for s in _strings(config.get("data", {})) if "points(" in s]
+  return bool(recipe) and all("drop_points" in s for s in recipe)
+
+
+def _strings(value) -> list[str]:
+  """All texts inside nested dicts and lists."""
+  if isinstance(value, str):
+    return [value]
+  parts = value.values() if isinstance(value, dict) else value
+  if not isinstance(value, dict | list | tuple):
+    return []
+  return [text for part in parts for text in _strings(part)]
+
+
 def _reader():
   """Reads the params of a step's folder."""
   handler = ocp.CompositeCheckpointHandler(

@@ -12,6 +12,7 @@ points can't be sent. `client` says what becomes of errors.
 
 import base64
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -83,15 +84,26 @@ class Endpoint:
       client.Stopped: no use to ask on; its `answers` holds those that came.
     """
     out: list[models.Answer | None] = [None] * len(requests)
-    conversations = [
-      functools.partial(self.messages, request) for request in requests
-    ]
     try:
-      for number, reply in self._chat.each(conversations):
-        out[number] = _answer(reply)
+      for number, answer in self.stream(requests):
+        out[number] = answer
     except client.Stopped as stopped:
       raise client.Stopped(str(stopped), out) from None
     return out
+
+  def stream(
+    self, requests: list[models.Request]
+  ) -> Iterator[tuple[int, models.Answer]]:
+    """Yields (position, answer) as they come.
+
+    Raises:
+      client.Stopped: after those that came.
+    """
+    conversations = [
+      functools.partial(self.messages, request) for request in requests
+    ]
+    for number, reply in self._chat.each(conversations):
+      yield number, _answer(reply)
 
   def messages(self, request: models.Request) -> list[dict[str, Any]]:
     """What is sent for a request."""
@@ -199,7 +211,7 @@ def data_url(rgb: np.ndarray, picture: str = "jpeg", max_side: int = 0) -> str:
 def _answer(reply) -> models.Answer:
   usage = reply.usage or {}
   if reply.error:
-    return models.Answer(error=reply.error, usage=usage)
+    return models.Answer(error=reply.error, usage=reply.usage)
   ended = {"stop": True, "length": False}.get(reply.finish)
   tokens = usage.get("completion_tokens")
-  return models.Answer(reply.text, reply.logp, tokens, ended, "", usage)
+  return models.Answer(reply.text, reply.logp, tokens, ended, "", reply.usage)

@@ -129,14 +129,14 @@ def sealed(settings: dict[str, Any]) -> dict[str, Any]:
   """The settings with their fingerprint, as run.json holds them."""
   plain = json.loads(json.dumps(settings))
   plain.pop("fingerprint", None)
-  text = json.dumps(plain, sort_keys=True)
+  text = json.dumps(_nameless(plain), sort_keys=True)
   mark = hashlib.sha256(text.encode()).hexdigest()[:16]
   return {"fingerprint": mark, **plain}
 
 
 def differences(mine: dict[str, Any], there: dict[str, Any]) -> list[str]:
   """One text for each setting in which two runs differ."""
-  mine, there = _flat(mine), _flat(there)
+  mine, there = _flat(_nameless(mine)), _flat(_nameless(there))
   return [
     f"{key} was {there.get(key)!r}, is {mine.get(key)!r}"
     for key in sorted(mine.keys() | there.keys())
@@ -215,6 +215,12 @@ def _lines(path: pathlib.Path):
         "changed by something else. Remove the line, and --resume asks again"
       )
     yield line
+
+
+def _nameless(settings: dict[str, Any]) -> dict[str, Any]:
+  """Without the model's name, which is for people alone."""
+  model = {k: v for k, v in settings.get("model", {}).items() if k != "name"}
+  return {**settings, "model": model}
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -10,7 +10,7 @@
   predictions:FILE  answers that someone wrote down (predictions.py)
   blind:SPEC        any of them, shown a black picture and no points
 
-A model says with two optional attributes how it wants to be asked:
+A model says with optional attributes how it wants to be asked:
 
   needs_pictures  True. False: requests come without picture and points, also
                   those whose picture can't be read.
@@ -19,6 +19,11 @@ A model says with two optional attributes how it wants to be asked:
                   `answer` together, with an empty list where one has nothing
                   left. Batches are then the same in every run, whatever was
                   answered before.
+  prepare         a function of a request, called ahead and in threads; what
+                  it returns is given to `answer` in the request's place;
+                  an Answer with an error is not asked at all.
+  stream          stream(requests) yields (position, Answer) as they come, for
+                  models whose batches last: each is journaled at once.
 """
 
 import difflib
@@ -63,7 +68,7 @@ class Answer(NamedTuple):
   tokens: int | None = None
   ended: bool | None = None
   error: str = ""
-  usage: dict[str, Any] = {}
+  usage: dict[str, Any] | None = None
 
 
 class Model(Protocol):
@@ -95,7 +100,7 @@ _KINDS = {
 }
 
 
-def open(spec: str, **options) -> Model:  # noqa: A001
+def open(spec: str, **options) -> Model:
   """The model of a spec KIND:NAME.
 
   Args:
@@ -138,14 +143,19 @@ class Blind:
       )
     self._model, self.batch_size = model, model.batch_size
     self.collective = getattr(model, "collective", False)
+    self._prepare = getattr(model, "prepare", lambda request: request)
 
   def describe(self) -> dict[str, Any]:
     """That of the model, and that it is blind."""
     return {**self._model.describe(), "blind": True}
 
-  def answer(self, requests: list[Request]) -> list[Answer]:
+  def prepare(self, request: Request):
+    """The request without all that can be seen."""
+    dark = np.zeros_like(request.image)
+    return self._prepare(Request(request.key, request.text, dark))
+
+  def answer(self, requests: list) -> list[Answer]:
     """Answers without having seen anything."""
-    dark = [
-      Request(r.key, r.text, np.zeros_like(r.image)) for r in requests
-    ]
-    return self._model.answer(dark)
+    return self._model.answer(
+      [self.prepare(r) if isinstance(r, Request) else r for r in requests]
+    )

@@ -51,7 +51,7 @@ class Predictions:
     return models.Answer(text=row["prediction"], **more)
 
 
-def open(name: str, *, batch_size: int = 256, **_) -> Predictions:  # noqa: A001
+def open(name: str, *, batch_size: int = 256, **_) -> Predictions:
   """Reads the file.
 
   Raises:

@@ -2,7 +2,8 @@
 
 A row of predictions.jsonl:
 
-  key group category{} question prompt output   question is what was sent
+  key group category{}               of the example
+  question prompt variant output     prompt is what was sent, of that variant
   truth                              in the form of `declared`
   declared why parsed correct        what was read, and our verdict, 0 or 1
   RULE ...                           each other entry of the benchmark's score
@@ -27,6 +28,7 @@ metrics.json (shares are 0..1; null, never NaN, for what can't be said):
 import collections
 import dataclasses
 import importlib.metadata
+import itertools
 import json
 import math
 import platform
@@ -44,7 +46,7 @@ def rows(
   bench: base.Benchmark,
   examples: list[base.Example],
   answers: dict[str, dict[str, Any]],
-  prompt: str | None,
+  prompt: str,
 ) -> list[dict[str, Any]]:
   """One row an example, in their order.
 
@@ -65,8 +67,9 @@ def _row(bench, example, line, prompt) -> dict[str, Any]:
     "key": example.key,
     "group": example.group,
     "category": dict(example.category),
-    "question": base.prompt(example, prompt),
-    "prompt": prompt or next(iter(example.prompts)),
+    "question": example.question,
+    "prompt": base.prompt(example, prompt),
+    "variant": prompt,
     "output": line.get("text", ""),
     "truth": example.truth,
     **verdict,
@@ -143,7 +146,7 @@ def counts(found: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def cuts(bench, examples, found) -> dict[str, dict[str, dict]]:
-  """Our verdict by category, by median depth and by true length."""
+  """Our verdict by category, and by the median depth of the picture."""
   out: dict[str, dict] = {}
   for name in bench.CUTS:
     parts = collections.defaultdict(list)
@@ -153,18 +156,15 @@ def cuts(bench, examples, found) -> dict[str, dict[str, dict]]:
       for one in value if several else [value]:
         parts[str(one)].append(row)
     out[name] = {value: _cell(some) for value, some in sorted(parts.items())}
-  for name, key in (("depth range", "depth_m"), ("true length", "truth")):
-    some = [r for r in found if isinstance(r[key], float)]
-    if some:
-      out[name] = _by_range(some, key)
-  return out
+  some = [r for r in found if r["depth_m"] is not None]
+  return out | ({"depth range": _by_depth(some)} if some else {})
 
 
-def _by_range(found, key: str) -> dict[str, dict]:
+def _by_depth(found) -> dict[str, dict]:
   bounds = (0.0, *_RANGES, math.inf)
   out = {}
-  for low, high in zip(bounds, bounds[1:], strict=False):
-    some = [r for r in found if low <= r[key] < high]
+  for low, high in itertools.pairwise(bounds):
+    some = [r for r in found if low <= r["depth_m"] < high]
     name = f"{low:g}-{high:g} m" if high < math.inf else f"{low:g} m or more"
     if some:
       out[name] = _cell(some)

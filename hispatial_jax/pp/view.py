@@ -18,6 +18,7 @@ def view(
   size: int,
   *,
   zeros: bool = False,
+  unknown_m: float | None = points.LIMIT_M,
 ) -> dict[str, Any]:
   """The model's inputs from a picture, and how much of its depth is known.
 
@@ -28,6 +29,7 @@ def view(
     size: S.
     zeros: without depth points are zeros instead of the limit, as a model
       knows them that was trained on op drop_points.
+    unknown_m: see `points.points`.
 
   Returns:
     image f32[S,S,3] in [-1,1], points f32[S,S,4], known: share of the depth
@@ -39,7 +41,7 @@ def view(
     xyz[..., :3] = 0.0 if zeros else points.LIMIT_M
   else:
     known = float(np.mean(~np.isnan(depth_m) & (depth_m != 0)))
-    xyz = points.points(depth_m, intrinsics, size)
+    xyz = points.points(depth_m, intrinsics, size, unknown_m=unknown_m)
   pixels = image.normalise(image.resize(rgb, size))
   return {"image": pixels, "points": xyz, "known": known}
 
