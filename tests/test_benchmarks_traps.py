@@ -377,3 +377,11 @@ def test_no_text_breaks_a_reader(text):
 def test_a_length_is_read_as_it_was_written(value, unit, form):
   got = quantities.length(form.format(value, unit)).value
   assert got == pytest.approx(quantities.metres(value, unit), rel=1e-12)
+
+
+@pytest.mark.parametrize("text", ["1", "1 ", ".", "answer is ", "1 m "])
+def test_a_model_gone_astray_is_read_in_no_time(text):
+  long = text * 20_000
+  assert answers.choice(long, list(_CHOICES)).value is None
+  quantities.length(long)
+  directions.thing(long, ["table"], boxes.COLOURS)

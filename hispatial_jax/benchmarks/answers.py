@@ -37,7 +37,8 @@ def options(question: str) -> list[tuple[str, str]]:
 
 
 def _words(text: str) -> str:
-  return " ".join(re.findall(r"[\w.]*\w", text.lower()))
+  said = (word.rstrip(".") for word in re.findall(r"[\w.]+", text.lower()))
+  return " ".join(word for word in said if word)
 
 
 def _bare(text: str, labels: list[str]) -> int | None:

@@ -50,7 +50,6 @@ TASKS = (
 )
 _DISTANCE, _DIRECTION, _PROBLEM = TASKS
 _DEGREES = (15, 30, 45)
-_UNITS = {"meter": "m", "centimeter": "cm", "millimeter": "mm", "foot": "ft"}
 _SLACK = 1e-9
 
 _PAPER = "the paper's own files, which are other questions than these"
@@ -83,7 +82,7 @@ def _truth(answer, key: str):
   value, unit = answer.get("value"), answer.get("unit", "meter")
   if isinstance(value, int | float) and 0 < value < math.inf:
     try:
-      return quantities.metres(value, _UNITS.get(unit, unit))
+      return quantities.metres(value, unit)
     except ValueError as error:
       raise base.DataError(f"{key}: {error}") from error
   raise base.DataError(

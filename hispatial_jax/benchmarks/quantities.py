@@ -100,7 +100,9 @@ def _unit(text: str | None) -> str | None:
 
 def _focus(text: str) -> str:
   """The part that answers: marks dropped, behind the last "answer is"."""
-  text = _DROPPED.sub(" ", strip(text).lower())
+  # Endless digits are a model gone astray, and slow to match.
+  text = re.sub(r"\d{40,}", "#", strip(text).lower())
+  text = _DROPPED.sub(" ", text)
   text = re.sub(r"(?<=\d)([ck]?m|ft)(?=\d)", r"\1 ", text)  # 1m20cm
   leads = list(_LEADS.finditer(text))
   after = text[leads[-1].end() :] if leads else text
@@ -224,11 +226,12 @@ def vector(text: str) -> Parse:
 
 
 def metres(value: float, unit: str) -> float:
-  """A length in metres.
+  """A length in metres; units in any of their spellings.
 
   Raises:
     ValueError: no such unit.
   """
-  if unit not in _METRES:
-    raise ValueError(f"no unit {unit!r}; there are {', '.join(_METRES)}")
-  return float(value * _METRES[unit])
+  for name, spelling in _SPELLINGS.items():
+    if re.fullmatch(spelling, str(unit).lower()):
+      return float(value * _METRES[name])
+  raise ValueError(f"no unit {unit!r}; there are {', '.join(_METRES)}")

@@ -11,6 +11,7 @@ evaluation.py; microsoft/HiSpatial@9b0a571, eval/eval_robospatial.py.
 import ast
 import dataclasses
 import re
+import warnings
 
 from hispatial_jax.benchmarks import (
   answers,
@@ -148,13 +149,18 @@ def _official_point(text: str) -> tuple[float, float] | None:
   if not match:
     return None
   try:
-    said = ast.literal_eval(f"[{match[1].strip().removesuffix(',')}]")
+    with warnings.catch_warnings():  # of odd literals such as 1or
+      warnings.simplefilter("ignore")
+      said = ast.literal_eval(f"[{match[1].strip().removesuffix(',')}]")
     first = (
       said if len(said) == 2 and not isinstance(said[0], tuple) else said[0]
     )
     x, y = first
     return float(x), float(y)
-  except (ValueError, SyntaxError, TypeError, IndexError, MemoryError):
+  except (
+    *(ValueError, SyntaxError, TypeError, IndexError),
+    *(MemoryError, RecursionError),
+  ):
     return None
 
 

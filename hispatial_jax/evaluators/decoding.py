@@ -18,8 +18,8 @@ from hispatial_jax.benchmarks import base
 from hispatial_jax.evaluators import rows as rows_lib
 from hispatial_jax.pp import text, view
 
-LONGEST = 1024
-_STEP = 16
+# Few lengths, so few compilations: beside the image's tokens padding is cheap.
+LENGTHS = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
 
 class Seen(NamedTuple):
@@ -92,8 +92,10 @@ class Decoder:
     words = self._words
     asked = words.encode(base.question_tokens(question))
     ids = [words.bos_id, *asked, words.newline_id]
-    if len(ids) > LONGEST:
-      raise ValueError(f"a question of {len(ids)} tokens; at most {LONGEST}")
+    if len(ids) > LENGTHS[-1]:
+      raise ValueError(
+        f"a question of {len(ids)} tokens; at most {LENGTHS[-1]}"
+      )
     seen = view.view(
       rgb,
       depth_m,
@@ -127,7 +129,8 @@ class Decoder:
       "points": np.stack([one.points for one in padded]),
       "_mask": np.arange(self.rows) < real,
     }
-    return rows_lib.prompts(batch, rows_lib.bucket(batch, _STEP))
+    need = rows_lib.bucket(batch, step=1)  # of all processes
+    return rows_lib.prompts(batch, min(n for n in LENGTHS if n >= need))
 
   def _nothing(self) -> Seen:
     side = self._size
