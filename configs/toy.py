@@ -7,6 +7,8 @@
     ... --config configs/toy.py:quick=True          quickstart: five minutes
     ... --config configs/toy.py:points=False        the ablation: no point map
     ... --config configs/toy.py:root=DIR            records in DIR/data
+    ... --config configs/toy.py:custom=DIR          the custom trio as well, of
+                                 tools/make_custom_bench.py toyworld --out DIR
 
 Expected: held-out loss below 0.6 after 30 minutes of processor time; the README
 has the table of answers by level and task beside the best constant answer.
@@ -21,9 +23,9 @@ from hispatial_jax.models import sizes
 
 
 def get_config(arg=""):
-  """Arguments: quick, points, steps (0: the recipe's), root, seed."""
+  """Arguments: quick, points, steps (0: the recipe's), root, seed, custom."""
   arg = common.parse_arg(
-    arg, quick=False, points=True, steps=0, root="runs/toy", seed=0
+    arg, quick=False, points=True, steps=0, root="runs/toy", seed=0, custom=""
   )
   config = common.base()
   config.seed = arg.seed
@@ -79,6 +81,17 @@ def get_config(arg=""):
     "max_new_tokens": 20,
     **held_out,
   }
+  if arg.custom:
+    config.evals.custom = {
+      "type": "benchmark",
+      "every": max(config.total_steps // 5, 1),
+      "name": "hispatial_custom",
+      "data": arg.custom,
+      "size": 112,
+      "max_new_tokens": 20,
+      "points": "measured" if arg.points else "none",
+      "zeros": not arg.points,
+    }
   return config.lock()
 
 

@@ -13,6 +13,11 @@ pictures, one question a line:
                                      z forward in the camera, of any length
   spatial_problem_solving     3      {"answer": "yes" | "no"} or a value
 
+A line may have measured depth: "depth", a 16-bit PNG of millimetres (0 = no
+reading) at any resolution, and "intrinsics", 3x3 of the unit image: the first
+row divided by the width, the second by the height, pixel centres at +0.5.
+tools/make_custom_bench.py writes such a folder from annotated scenes.
+
 Lengths are right within ±25 %; directions are reported at three thresholds;
 problem solving reads what follows the last "final answer".
 """
@@ -25,6 +30,7 @@ from hispatial_jax.benchmarks import (
   answers,
   base,
   constants,
+  depths,
   directions,
   files,
   intervals,
@@ -41,7 +47,7 @@ PROMPTS = ("hispatial",)
 RULES = ("robust", "pass_15", "pass_30", "pass_45")
 CUTS = ("task", "level", "range")
 CONSTANT_BY = "task"
-FILES = ("custom_bench.jsonl", "images/*")
+FILES = ("custom_bench.jsonl", "images/*", "depth/*")
 HUB = "your own data; benchmarks/hispatial_custom.py states the format"
 TASKS = (
   "object_to_camera_distance",
@@ -111,6 +117,7 @@ def _example(item: dict, source: files.Files, folder: str) -> base.Example:
       "level": item.get("level"),
       "range": loading.length_range(truth),
     },
+    depth=depths.measured(item, source, folder, key),
     error=image.problem(),
   )
 
