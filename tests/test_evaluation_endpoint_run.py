@@ -1,7 +1,9 @@
 """A benchmark asked of a bad endpoint ends complete and right; stopped by a
 cap or a refused key it goes on; no key is in any file."""
 
+import importlib.util
 import json
+import pathlib
 
 import endpoint_fake
 import evaluation_fakes as fakes
@@ -119,3 +121,42 @@ def test_other_settings_do_not_mix(task, fake, tmp_path):
     ValueError, match=r"model\.generation\.max_tokens was 100"
   ):
     run.evaluate(task, _open(max_new_tokens=7), tmp_path, _OPTIONS)
+
+
+def _tool():
+  path = pathlib.Path(__file__).parent.parent / "tools" / "evaluate.py"
+  spec = importlib.util.spec_from_file_location("evaluate", path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+def test_the_tool_with_a_judge(fake, tmp_path, capsys):
+  answers = fake.reply
+  fake.reply = lambda text: (
+    '{"score": 1}' if text.startswith('{"question"') else answers(text)
+  )
+  argv = ["--benchmark", "cvbench", "--data", str(fakes.GOLDEN / "cvbench")]
+  argv += ["--out", str(tmp_path)]
+  model = ["--model", "openai:m", "--option", "concurrency=3"]
+  model += ["--option", f"base_url={fake.url}"]
+  judge = ["--judge", "a-judge", "--judge-option", "max_requests=900"]
+  assert _tool().main([*argv, *model, *judge]) == 0
+  said = capsys.readouterr().out
+  assert "judge a-judge: 100.0 % right" in said
+  assert "spent: requests 16" in said
+  text = (tmp_path / "metrics.json").read_text()
+  assert json.loads(text)["judge"]["share"] < 1
+  assert "A judge's opinion" in (tmp_path / "report.html").read_text()
+  for path in tmp_path.rglob("*"):
+    if path.is_file():
+      assert endpoint_fake.KEY.encode() not in path.read_bytes(), path
+  # Scored again without anyone to ask: the same, the verdicts too.
+  fake.bodies.clear()
+  assert _tool().main([*argv, "--rescore"]) == 0
+  assert (tmp_path / "metrics.json").read_text() == text
+  assert not fake.bodies
+  assert _tool().main([*argv, *model, "--option", "colour"]) == 2
+  assert "expected KEY=VALUE" in capsys.readouterr().err
+  assert _tool().main([*argv, *model, "--option", "api_key='x'"]) == 2
+  assert "no option api_key" in capsys.readouterr().err

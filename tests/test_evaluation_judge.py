@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("openai")
 
-from hispatial_jax.evaluation import client, judge
+from hispatial_jax.evaluation import agreement, client, judge
 
 _TRUTHS = [1.0, 1.0, "yes", "no", 12, 3]
 _SAID = ["1.25 m", "two metres", "yes", "perhaps {not}", "1 o'clock", ""]
@@ -79,7 +79,8 @@ def test_verdicts_are_asked_once(fake, tmp_path):
     or len(fake.bodies) == 6
   )
   assert len(fake.bodies) == 6
-  assert [json.loads(x)["kind"] for x in path.read_text().splitlines()]
+  lines = [json.loads(x) for x in path.read_text().splitlines()]
+  assert {(x["model"], x["version"]) for x in lines} == {("judge", "1")}
   assert endpoint_fake.KEY not in path.read_text()
   # Another answer, truth or judge is another verdict.
   fake.reply = _reply
@@ -103,6 +104,30 @@ def test_what_was_judged_before_a_stop_is_kept(fake, tmp_path):
   (tmp_path / judge.FILE).write_text("{}\n")
   with pytest.raises(ValueError, match="line 1: no verdict"):
     judge.Judge(chat, tmp_path).verdicts(items)
+
+
+def test_stored_verdicts_need_no_judge(fake, tmp_path):
+  rows = [_row(i) for i in range(6)]
+  items = [judge.item(row) for row in rows]
+  assert judge.stored(tmp_path, items, rows) is None
+  verdicts = _panel(fake, tmp_path).verdicts(items)
+  fake.bodies.clear()
+  found = judge.stored(tmp_path, items, rows)
+  assert not fake.bodies
+  assert (found["model"], found["version"]) == ("judge", judge.VERSION)
+  assert found["failed"] == 1
+  wanted = agreement.of(rows, verdicts)
+  assert {k: found[k] for k in wanted} == wanted
+  # One answer that nobody judged: no figure rather than a wrong one.
+  items[1] = items[1]._replace(answer="2.1 m")
+  assert judge.stored(tmp_path, items, rows) is None
+  # The judge that spoke last.
+  fake.reply = lambda text: (
+    '{"score": 0, "truth_m": 1, "answer_m": null, "truth_hour": 1}'
+  )
+  _panel(fake, tmp_path, "other").verdicts(items)
+  found = judge.stored(tmp_path, items, rows)
+  assert (found["model"], found["accuracy"]) == ("other", 0)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +165,7 @@ def test_agreement_counts_all():
     "k3": {"error": "nothing"},
     "k4": {"score": 1},
   }
-  found = judge.agreement(rows, verdicts)
+  found = agreement.of(rows, verdicts)
   assert (found["items"], found["judged"], found["failed"]) == (5, 4, 1)
   assert found["table"] == [[1, 1], [1, 1]]
   assert (found["share"], found["kappa"]) == (0.5, 0.0)
@@ -149,6 +174,6 @@ def test_agreement_counts_all():
   assert [x["key"] for x in found["apart"]] == ["k2", "k4"]
   assert found["failures"] == [{"key": "k3", "error": "nothing"}]
   assert [row["correct"] for row in rows] == [1, 0, 1, 1, 0, 0]
-  assert judge.kappa([[20, 5], [10, 15]]) == pytest.approx(0.4)
-  assert judge.kappa([[0, 0], [0, 9]]) is None
-  assert judge.agreement(rows, {})["share"] is None
+  assert agreement.kappa([[20, 5], [10, 15]]) == pytest.approx(0.4)
+  assert agreement.kappa([[0, 0], [0, 9]]) is None
+  assert agreement.of(rows, {})["share"] is None

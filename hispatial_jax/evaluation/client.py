@@ -23,9 +23,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from hispatial_jax.evaluation import budget, replies
+from hispatial_jax.evaluation import budget, keys, replies
 
-_SHORTEST_KEY = 8  # "none", "EMPTY": what local servers want is no secret.
 _UNREADABLE = 2  # Times that an unreadable answer is asked for again.
 _LONGEST_ERROR = 400
 
@@ -83,7 +82,7 @@ class Client:
       ImportError: openai is not installed.
     """
     openai = _openai()
-    key = _key(key_env)
+    key = keys.read(key_env)
     base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
     self.model, self.concurrency = model, max(1, concurrency)
     self.generation = generation
@@ -101,10 +100,9 @@ class Client:
         event_hooks={"request": [lambda _: self._attempt()]}
       ),
     )
-    self.url = replies.bare_url(str(self._client.base_url))
-    secret = key if len(key) >= _SHORTEST_KEY else None
-    self._hide = lambda text: text.replace(secret, "[key]") if secret else text
-    self._clean = lambda text: replies.scrub(text, secret)
+    self.url = keys.bare_url(str(self._client.base_url))
+    self._hide = lambda text: keys.hide(text, key)
+    self._clean = lambda text: keys.scrub(text, key)
 
   def each(self, conversations: list) -> Iterator[tuple[int, replies.Reply]]:
     """Asks all, several at a time; yields (number, reply) as they come.
@@ -251,18 +249,6 @@ class Client:
         f"{self.url} gave {self._in_a_row} errors in a row, the last: "
         f"{reply.error}"
       )
-
-
-def _key(name: str) -> str:
-  if not name:
-    return "none"
-  key = os.environ.get(name, "").strip()
-  if not key:
-    raise ValueError(
-      f"no key: set the environment variable {name}, name another with "
-      'key_env, or key_env="" for a server that wants none'
-    )
-  return key
 
 
 def _openai() -> Any:

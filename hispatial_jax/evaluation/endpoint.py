@@ -22,6 +22,7 @@ from hispatial_jax.evaluation import budget, client, models
 
 _IMAGE = "<image>"  # Where our prompts have the picture; here it has its own.
 _QUALITY = 95
+_CLIENT = ("key_env", "concurrency", "timeout_s", "retries", "patience")
 _LIMITS = tuple(budget.Limits.__dataclass_fields__)
 
 
@@ -120,67 +121,78 @@ class Endpoint:
 def open(
   name: str,
   *,
+  batch_size: int | None = None,
+  picture: str = "jpeg",
+  max_side: int = 0,
+  system: str = "",
+  **options,
+) -> Endpoint:
+  """The model NAME of an endpoint; see `Endpoint` and `connect`."""
+  return Endpoint(
+    connect(name, **options),
+    batch_size=batch_size,
+    picture=picture,
+    max_side=max_side,
+    system=system,
+  )
+
+
+def connect(
+  name: str,
+  *,
   base_url: str | None = None,
-  key_env: str = "OPENAI_API_KEY",
   max_new_tokens: int = 100,
   token_field: str | None = None,
   temperature: float | str | None = 0.0,
   seed: int | None = None,
   logprobs: bool = False,
   reasoning_effort: str | None = None,
-  concurrency: int = 8,
-  timeout_s: float = 120.0,
-  retries: int = 5,
-  patience: int = 10,
+  response_format: dict | None = None,
   **more,
-) -> Endpoint:
-  """The model NAME of an endpoint.
+) -> client.Client:
+  """The client of a model, to ask nothing but words or to make an Endpoint of.
 
   Args:
     name: as the endpoint calls it.
-    base_url, key_env, concurrency, timeout_s, retries, patience: see
-      `client.Client`.
+    base_url: see `client.Client`.
     max_new_tokens: longest answer; models that think count their thoughts.
     token_field: how the endpoint calls that: "max_completion_tokens", the
       default at OpenAI's own, or "max_tokens", the default elsewhere.
     temperature: None or "none" where a model allows its own only.
-    seed, reasoning_effort: sent where given.
+    seed, reasoning_effort, response_format: sent where given.
     logprobs: ask for them: answers then have a log-probability.
-    **more: of `budget.Limits` and `Endpoint`.
+    **more: key_env, concurrency, timeout_s, retries, patience of
+      `client.Client`, and what `budget.Limits` holds.
 
   Raises:
     ValueError: no key, or an option that doesn't exist.
     ImportError: openai is not installed.
   """
-  known = (*_LIMITS, "batch_size", "picture", "max_side", "system")
-  unknown = sorted(set(more) - set(known))
+  unknown = sorted(set(more) - {*_CLIENT, *_LIMITS})
   if unknown:
     raise ValueError(
-      f"an endpoint has no option {', '.join(unknown)}; beside those of "
-      f"endpoint.open there are {', '.join(known)}"
+      f"an endpoint has no option {', '.join(unknown)}; beside those that say "
+      f"what is sent there are {', '.join((*_CLIENT, *_LIMITS))}"
     )
   limits = {key: more.pop(key) for key in _LIMITS if key in more}
   generation = {
     "temperature": None if temperature == "none" else temperature,
     "seed": seed,
     "reasoning_effort": reasoning_effort,
+    "response_format": response_format,
     "logprobs": logprobs or None,
   }
   chat = client.Client(
     name,
     base_url=base_url,
-    key_env=key_env,
-    concurrency=concurrency,
-    timeout_s=timeout_s,
-    retries=retries,
-    patience=patience,
     limits=budget.Limits(**limits),
+    **more,
     **{key: x for key, x in generation.items() if x is not None},
   )
   own = "api.openai.com" in chat.url
   field = token_field or ("max_completion_tokens" if own else "max_tokens")
   chat.generation[field] = max_new_tokens
-  return Endpoint(chat, **more)
+  return chat
 
 
 def data_url(rgb: np.ndarray, picture: str = "jpeg", max_side: int = 0) -> str:

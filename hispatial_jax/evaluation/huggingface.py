@@ -141,6 +141,7 @@ def open(
   max_new_tokens: int = 100,
   dtype: str = "auto",
   device: str | None = None,
+  **more,
 ) -> HuggingFace:
   """Loads a model.
 
@@ -155,8 +156,10 @@ def open(
     ImportError: transformers, torch or pillow is missing.
     FileNotFoundError: a folder without safetensors.
     ValueError: no such model, one that doesn't read pictures, or one whose
-      files don't hold all its weights.
+      files don't hold all its weights; or an option that doesn't exist.
   """
+  if more:
+    raise ValueError(f"a Hugging Face model has no option {', '.join(more)}")
   try:
     import PIL  # noqa: F401
     import torch

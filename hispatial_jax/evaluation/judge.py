@@ -1,9 +1,8 @@
 """A language model as a second opinion on answers, beside our own rules.
 
-    chat = client.Client("gpt-4.1", temperature=0.0, response_format=judge.JSON)
-    panel = judge.Judge(chat, out)
-    verdicts = panel.verdicts([judge.item(row) for row in rows])
-    metrics["judge"] = judge.agreement(rows, verdicts) | panel.describe()
+    items = judge.items(examples, rows)
+    judge.Judge(judge.connect("gpt-4.1"), out).verdicts(items)
+    metrics["judge"] = judge.stored(out, items, rows)
 
 SpatialRGPT's protocol: the judge reads truth and answer in metres (or as hours
 of a clock) and arithmetic decides, ±25 % or one hour; of other answers it says
@@ -19,14 +18,13 @@ import pathlib
 import re
 from typing import Any, NamedTuple
 
+from hispatial_jax.evaluation import agreement, endpoint, journal
 from hispatial_jax.evaluation import client as client_lib
-from hispatial_jax.evaluation import journal
 
 FILE = "judge.jsonl"
 JSON = {"type": "json_object"}
 VERSION = "1"  # Of the prompts; another one judges anew.
 _SLACK = 1e-9
-_LISTED = 100
 _HEAD = (
   "You check answers to questions about a picture that you cannot see. You get "
   "a JSON object with the question, the true answer and the answer given. "
@@ -83,18 +81,31 @@ def item(row: dict[str, Any], sentence: str = "") -> Item:
   return Item(row["key"], kind, row["question"], said, row["output"])
 
 
+def items(examples, rows: list[dict[str, Any]]) -> list[Item]:
+  """Of all rows that were answered; `examples` may hold the truth's words."""
+  return [
+    item(row, example.data.get("sentence", ""))
+    for example, row in zip(examples, rows, strict=True)
+    if not row["error"]
+  ]
+
+
+def connect(name: str, **options) -> client_lib.Client:
+  """A client of a judge; options as `endpoint.connect`, which raises."""
+  return endpoint.connect(name, **{"response_format": JSON, **options})
+
+
 class Judge:
-  """Judges what is not judged yet, and remembers it."""
+  """Judges what is not judged yet, and remembers it.
+
+  Attributes:
+    asked: verdicts that weren't there before.
+  """
 
   def __init__(self, chat: client_lib.Client, out):
     """`chat` is the model; `out` the folder of its judge.jsonl."""
     self._chat, self._path = chat, pathlib.Path(out) / FILE
     self.asked = 0
-
-  def describe(self) -> dict[str, Any]:
-    """Who judged, by which prompts."""
-    name = {"url": self._chat.url, "model": self._chat.model}
-    return {**name, "version": VERSION, "asked": self.asked}
 
   def verdicts(self, items: list[Item]) -> dict[str, dict[str, Any]]:
     """Key -> {"score": 0 or 1, ...what was read} or {"error"}.
@@ -102,60 +113,84 @@ class Judge:
     Raises:
       client.Stopped: no use to ask on; what was judged is kept.
     """
-    marks = [self._mark(x) for x in items]
-    known = self._read()
-    todo = {
-      mark: x
-      for mark, x in zip(marks, items, strict=True)
-      if mark not in known and x.answer.strip()
-    }
-    asked = list(todo.items())
+    name = self._chat.model
+    known = {mark: line for mark, line in _read(self._path) if "score" in line}
+    todo = {_mark(name, x): x for x in items if x.answer.strip()}
+    asked = [(mark, x) for mark, x in todo.items() if mark not in known]
     conversations = [_conversation(x) for _, x in asked]
     self._path.parent.mkdir(parents=True, exist_ok=True)
     with journal.guarded(self._path.parent), self._path.open("ab") as file:
       for number, reply in self._chat.each(conversations):
-        mark, of = asked[number]
+        mark, x = asked[number]
         found = {"error": reply.error}
         if not reply.error:
-          found = ruling(of.kind, reply.text)
-          self.asked += 1
-        line = {"id": mark, "kind": of.kind, **found}
+          found = ruling(x.kind, reply.text)
+        line = {"id": mark, "model": name, "version": VERSION, **found}
         file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         file.flush()
+        self.asked += 1
         known[mark] = found
-    none = {"score": 0, "why": "an empty answer"}
-    return {
-      x.key: known.get(mark, none) for mark, x in zip(marks, items, strict=True)
-    }
+    return _by_key(name, items, known)
 
-  def _mark(self, x: Item) -> str:
-    whole = [self._chat.model, VERSION, *x[1:]]
-    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32]
 
-  def _read(self) -> dict[str, dict[str, Any]]:
-    """Verdicts by mark; failures are left out, they are asked again.
+def stored(out, items: list[Item], rows: list[dict]) -> dict[str, Any] | None:
+  """`agreement.of` with the verdicts in OUT/judge.jsonl, without asking.
 
-    A line that a kill cut off is dropped from the file.
-    """
-    if not self._path.exists():
-      return {}
-    data = self._path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-      with self._path.open("r+b") as file:
-        file.truncate(len(whole))
-    out: dict[str, dict[str, Any]] = {}
-    for number, raw in enumerate(whole.split(b"\n")[:-1], 1):
-      try:
-        line = json.loads(raw)
-        mark = line.pop("id")
-      except (ValueError, KeyError, AttributeError):
-        raise ValueError(
-          f"{self._path}, line {number}: no verdict: {raw[:60]!r}; remove it"
-        ) from None
-      if "score" in line:
-        out.setdefault(mark, line)
-    return out
+  Of several judges in the file the one that judged last speaks. None where
+  there is no verdict of these prompts, or one is missing.
+  """
+  lines = _read(pathlib.Path(out) / FILE)
+  mine = [line for _, line in lines if line["version"] == VERSION]
+  if not mine:
+    return None
+  name, known = mine[-1]["model"], {}
+  for mark, line in lines:
+    if "score" in line or "score" not in known.get(mark, {}):
+      known[mark] = line
+  asked = [_mark(name, x) for x in items if x.answer.strip()]
+  if any(mark not in known for mark in asked):
+    return None
+  verdicts = _by_key(name, items, known)
+  return {
+    "model": name,
+    "version": VERSION,
+    **agreement.of(rows, verdicts),
+  }
+
+
+def _by_key(name, items, known) -> dict[str, dict[str, Any]]:
+  none = {"score": 0, "why": "an empty answer"}
+  return {x.key: known.get(_mark(name, x), none) for x in items}
+
+
+def _mark(name: str, x: Item) -> str:
+  whole = json.dumps([name, VERSION, *x[1:]])
+  return hashlib.sha256(whole.encode()).hexdigest()[:32]
+
+
+def _read(path: pathlib.Path) -> list[tuple[str, dict[str, Any]]]:
+  """(mark, line) in the file's order; a half line at its end is cut off.
+
+  Raises:
+    ValueError: a line that is no verdict.
+  """
+  if not path.exists():
+    return []
+  data, out = path.read_bytes(), []
+  whole = data[: data.rfind(b"\n") + 1]
+  if len(whole) < len(data):
+    with path.open("r+b") as file:
+      file.truncate(len(whole))
+  for number, raw in enumerate(whole.split(b"\n")[:-1], 1):
+    try:
+      line = json.loads(raw)
+      _, _, mark = line["model"], line["version"], line["id"]
+    except (ValueError, KeyError, TypeError):
+      raise ValueError(
+        f"{path}, line {number}: no verdict: {raw[:60]!r}; remove it"
+      ) from None
+    out.append((mark, line))
+  return out
 
 
 def _conversation(x: Item) -> list[dict[str, str]]:
@@ -199,57 +234,3 @@ def _hit(kind: str, truth: float, answer: float) -> bool:
     return abs(answer - truth) <= (0.25 + _SLACK) * truth
   gap = abs(truth - answer)
   return min(gap, 12 - gap) <= 1
-
-
-def agreement(rows: list[dict], verdicts: dict[str, dict]) -> dict[str, Any]:
-  """How far the judge's verdicts and ours are one.
-
-  Args:
-    rows: of predictions.jsonl.
-    verdicts: of some of them, by key.
-
-  Returns:
-    JSON-able; `table[ours][judge]` counts, `share` and Cohen's `kappa` are of
-    the judged, null where they don't exist. `accuracy` is the judge's share
-    of right answers among all items, its failures counting as wrong.
-  """
-  mine = [row for row in rows if row["key"] in verdicts]
-  found = [(row, verdicts[row["key"]]) for row in mine]
-  judged = [(row, v["score"]) for row, v in found if "score" in v]
-  table = [[0, 0], [0, 0]]
-  for row, score in judged:
-    table[int(row["correct"])][score] += 1
-  failed = [
-    {"key": row["key"], "error": v["error"]}
-    for row, v in found
-    if "score" not in v
-  ]
-  apart = [
-    {"key": r["key"], "ours": int(r["correct"]), "judge": s}
-    for r, s in judged
-    if int(r["correct"]) != s
-  ]
-  hits, n = sum(score for _, score in judged), len(judged)
-  return {
-    "items": len(mine),
-    "judged": n,
-    "failed": len(failed),
-    "accuracy": hits / len(mine) if mine else None,
-    "ours": sum(r["correct"] for r in mine) / len(mine) if mine else None,
-    "share": (table[0][0] + table[1][1]) / n if n else None,
-    "kappa": kappa(table),
-    "table": table,
-    "apart": apart[:_LISTED],
-    "failures": failed[:_LISTED],
-  }
-
-
-def kappa(table: list[list[int]]) -> float | None:
-  """Cohen's kappa of a 2 x 2 table; None where chance alone agrees."""
-  n = sum(map(sum, table))
-  if not n:
-    return None
-  both = (table[0][0] + table[1][1]) / n
-  ours, judge = sum(table[1]) / n, (table[0][1] + table[1][1]) / n
-  chance = ours * judge + (1 - ours) * (1 - judge)
-  return None if chance == 1 else (both - chance) / (1 - chance)

@@ -1,12 +1,6 @@
-"""What an endpoint sends back, read as far as it goes, and without secrets."""
+"""What an endpoint sends back, read as far as it goes."""
 
-import re
 from typing import NamedTuple
-from urllib import parse
-
-_SECRET = re.compile(
-  r"(?i)\bsk-[\w-]{8,}|\bbearer\s+[^\s\"',;]+|(?<=[?&]key=)[^&\s\"']+"
-)
 
 
 class Reply(NamedTuple):
@@ -58,20 +52,6 @@ def _logp(choice) -> float | None:
   found = [getattr(token, "logprob", None) for token in tokens]
   known = found and all(isinstance(x, int | float) for x in found)
   return float(sum(found)) if known else None
-
-
-def bare_url(url: str) -> str:
-  """The URL without user, password and query, where secrets may be."""
-  parts = parse.urlsplit(url)
-  host = parts.netloc.rsplit("@", 1)[-1]
-  return parse.urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
-
-
-def scrub(text: str, secret: str | None) -> str:
-  """An error's text without the key, and without what looks like one."""
-  if not secret:
-    return text
-  return _SECRET.sub("[key]", text.replace(secret, "[key]"))
 
 
 def message(error) -> str:
