@@ -60,7 +60,7 @@ _EXTRAS = {
     "ruff>=0.12",
     "nbclient>=0.10",
     "ipykernel>=6",
-    "transformers>=4.50,<5",
+    "transformers>=4.56,<5",
   ],
 }
 

@@ -154,6 +154,7 @@ def test_different_questions_are_refused(tmp_path):
   a = compare.read(_save(tmp_path / "a", _rows([1, 1, 0])), "a")
   rows = _rows([1, 0, 1, 1])[1:]
   rows[0]["prompt"] = "another?"
+  rows[1]["truth"] = "no"
   b = compare.read(_save(tmp_path / "b", rows, prompt="terse"), "b")
   with pytest.raises(ValueError, match="--force") as error:
     compare.compare([a, b])
@@ -162,17 +163,21 @@ def test_different_questions_are_refused(tmp_path):
     "1 questions only in a: q0",
     "1 questions only in b: q3",
     "1 questions have other prompts: q1",
+    "1 questions have other truths: q2",
   ):
     assert part in str(error.value)
   found = compare.compare([a, b], force=True)
   assert found["pairs"][0]["lines"][0]["n"] == 2
-  assert len(found["pairs"][0]["warnings"]) == 4
+  assert len(found["pairs"][0]["warnings"]) == 5
   with pytest.raises(ValueError, match="nothing in common"):
     compare.compare([a, b._replace(rows={})], force=True)
 
 
 def test_files_that_are_no_rows(tmp_path):
   with pytest.raises(FileNotFoundError, match=r"run tools/evaluate\.py"):
+    compare.read(tmp_path)
+  _save(tmp_path / "toy", _rows([1]))
+  with pytest.raises(FileNotFoundError, match=r"did you mean .*/toy\?"):
     compare.read(tmp_path)
   for text, why in (
     ('{"key": "a", "correct": 1}\n' * 2, "'a' comes twice"),

@@ -85,7 +85,9 @@ def test_what_stays_bad_is_an_error_of_its_own(fake):
     "q4": ("status", 500, _SOON, b'{"error": {"message": "oh"}}'),
   }.get(text)
   model = endpoint.open("m", base_url=fake.url, timeout_s=0.3, retries=1)
+  begin = time.monotonic()
   answers = model.answer(_requests(6))
+  assert time.monotonic() - begin < 10
   assert [bool(a.error) for a in answers] == [False] + [True] * 4 + [False]
   assert "without choices" in answers[1].error
   assert answers[2].error == "HTTP 400: not this picture"

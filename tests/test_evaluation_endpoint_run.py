@@ -4,6 +4,10 @@ cap or a refused key it goes on; no key is in any file."""
 import importlib.util
 import json
 import pathlib
+import signal
+import subprocess
+import sys
+import time
 
 import endpoint_fake
 import evaluation_fakes as fakes
@@ -14,6 +18,7 @@ pytest.importorskip("openai")
 from hispatial_jax.benchmarks import base
 from hispatial_jax.evaluation import client, models, run
 
+_TOOL = pathlib.Path(__file__).parent.parent / "tools" / "evaluate.py"
 _SOON = {"Retry-After": "0.02"}
 _OPTIONS = run.Options(points="none", resume=True)
 
@@ -123,9 +128,29 @@ def test_other_settings_do_not_mix(task, fake, tmp_path):
     run.evaluate(task, _open(max_new_tokens=7), tmp_path, _OPTIONS)
 
 
+def test_a_hanging_endpoint_does_not_hold_a_signal_up(
+  fake, wanted, task, tmp_path
+):
+  keys = [base.prompt(e).strip() for e in task.examples[:3]]
+  fake.behave = lambda times, text: None if text in keys else ("hang", 60)
+  argv = ["--benchmark", "cvbench", "--data", str(fakes.GOLDEN / "cvbench")]
+  argv += ["--out", str(tmp_path), "--model", "openai:m", "--points", "none"]
+  tool = subprocess.Popen([sys.executable, str(_TOOL), *argv])
+  end = time.monotonic() + 60
+  while len(_lines(tmp_path)) < 3 and time.monotonic() < end:
+    time.sleep(0.05)
+  begin = time.monotonic()
+  tool.send_signal(signal.SIGTERM)
+  assert tool.wait(30) == 128 + signal.SIGTERM
+  assert time.monotonic() - begin < 10
+  assert len(_lines(tmp_path)) == 3
+  fake.behave = lambda times, text: None
+  same = models.open("openai:m")
+  assert _same(run.evaluate(task, same, tmp_path, _OPTIONS), wanted)
+
+
 def _tool():
-  path = pathlib.Path(__file__).parent.parent / "tools" / "evaluate.py"
-  spec = importlib.util.spec_from_file_location("evaluate", path)
+  spec = importlib.util.spec_from_file_location("evaluate", _TOOL)
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   return module

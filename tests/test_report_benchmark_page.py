@@ -136,12 +136,13 @@ def test_an_empty_run_has_a_page(sizes, tmp_path):
                   for h in metrics["headlines"]],
     "calibration": None,
     "counts": score.counts(none),
-    "errors": [{"key": r["key"], "error": "dead"} for r in none],
+    "errors": [{"key": r["key"], "error": "dead"} for r in none[:5]],
   }  # fmt: skip
   text = page.write(tmp_path / "x.html", none, less).read_text()
   assert "<svg" not in text
   assert "<article" not in text
   assert "18 questions ended in an error" in text
+  assert "The errors, the first\n5" in text
 
 
 def test_cards_are_the_same_every_time_and_spread_over_pictures():

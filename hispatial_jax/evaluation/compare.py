@@ -44,7 +44,12 @@ def read(folder, name: str = "") -> Run:
   folder = pathlib.Path(folder)
   path = folder / score.PREDICTIONS
   if not path.exists():
-    raise FileNotFoundError(f"no {path}: run tools/evaluate.py --out {folder}")
+    inside = sorted(
+      str(p.parent) for p in folder.glob(f"*/{score.PREDICTIONS}")
+    )
+    todo = f"run tools/evaluate.py --out {folder}"
+    todo = f"did you mean {' or '.join(inside)}?" if inside else todo
+    raise FileNotFoundError(f"no {path}: {todo}")
   rows: dict[str, dict] = {}
   for number, line in enumerate(path.read_text().splitlines(), 1):
     try:
@@ -188,7 +193,8 @@ def _cuts(pairs) -> Iterable[tuple[str, str, list]]:
     for pair in pairs:
       value = pair[0].get("category", {}).get(name)
       for one in value if isinstance(value, list) else [value]:
-        parts.setdefault(str(one), []).append(pair)
+        if one is not None:
+          parts.setdefault(str(one), []).append(pair)
     if 1 < len(parts) <= _MOST_VALUES:
       for value, part in sorted(parts.items()):
         yield name, value, part

@@ -167,7 +167,7 @@ def open(
   except ImportError as error:
     raise ImportError(
       "a Hugging Face model needs transformers, torch and pillow: pip install "
-      "'transformers<5' torch pillow"
+      "'transformers>=4.56,<5' torch pillow"
     ) from error
   local = pathlib.Path(name).expanduser()
   if local.is_dir() and not any(local.glob(_WEIGHTS)):

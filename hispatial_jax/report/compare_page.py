@@ -63,7 +63,7 @@ _PAGE = """<!doctype html>
 {% endfor %}
 </tbody></table></div>
 {% for kind, shown, count in pair.flips %}
-<details {{ "open" if loop.first }}><summary>{{ count }} questions {{ kind }}
+<details {{ "open" if count }}><summary>{{ count }} questions {{ kind }}
 {%- if shown|length < count %}, the first {{ shown|length }}{% endif %}
 </summary>
 <div class="scroll"><table class="flips">
@@ -119,7 +119,10 @@ def percent(share: float | None) -> str:
 
 def signed(share: float | None) -> str:
   """In points, with its sign."""
-  return "–" if share is None else f"{100 * share:+.1f}".replace("-", "−")
+  if share is None:
+    return "–"
+  said = f"{100 * share:+.1f}".replace("-", "−")
+  return "0.0" if said[1:] == "0.0" else said
 
 
 def cells(line: dict[str, Any]) -> list[str]:
@@ -142,9 +145,10 @@ def cells(line: dict[str, Any]) -> list[str]:
 
 
 def _pair(pair: dict[str, Any]) -> dict[str, Any]:
-  ends = [abs(x["difference"]) for x in pair["lines"]]
-  ends += [abs(v) for x in pair["lines"] for v in x["interval"] or ()]
-  reach = max(0.05, max(ends))
+  # Of the lines that have an interval; the others are too few to say much.
+  known = [x for x in pair["lines"] if x["interval"]] or pair["lines"]
+  ends = [(x["difference"], *(x["interval"] or ())) for x in known]
+  reach = max(0.05, *(abs(v) for line in ends for v in line))
   by_kind = {
     kind: [flip for flip in pair["flips"] if flip["flip"] == kind]
     for kind in ("gained", "lost")
@@ -153,7 +157,7 @@ def _pair(pair: dict[str, Any]) -> dict[str, Any]:
     **pair,
     "reach": f"{100 * reach:.0f}",
     "lines": [_line(x, reach) for x in pair["lines"]],
-    "flips": [(k, some[:_FLIPS], len(some)) for k, some in by_kind.items()],
+    "flips": [(k, flips[:_FLIPS], len(flips)) for k, flips in by_kind.items()],
   }
 
 
@@ -164,7 +168,7 @@ def _line(line: dict[str, Any], reach: float) -> dict[str, Any]:
     **line,
     "cells": cells(line),
     "sign": sign if line["interval"] else "",
-    "dot": round(50 + 50 * line["difference"] / reach, 2),
+    "dot": round(50 + 50 * max(-1, min(1, line["difference"] / reach)), 2),
     "low": round(50 + 50 * low / reach, 2),
     "span": round(50 * (high - low) / reach, 2),
   }
