@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
   add("--batch-size", type=int, help="questions (checkpoint: 32)")
   add("--max-new-tokens", type=int, help="(checkpoint: 100, by_level: 48)")
   _add_run(out.add_argument_group("the run"))
+  _add_options(out.add_argument_group("a model's options, and a judge"))
   _add_config(out.add_argument_group("a checkpoint and its config"))
   _add_processes(out.add_argument_group("several processes"))
   return out
@@ -92,6 +93,40 @@ def _add_run(group) -> None:
   )
   add("--points-cache", metavar="DIR", help="for MoGe's points (OUT/points)")
   add("--blind", **flag, help="ask with black pictures, into OUT/blind")
+
+
+def _add_options(group) -> None:
+  more = {"action": "append", "default": [], "metavar": "KEY=VALUE"}
+  add = group.add_argument
+  add(
+    "--option",
+    **more,
+    help="of openai: base_url, key_env, concurrency, requests_per_minute, "
+    "max_requests, max_tokens, max_cost, input_price, output_price (per "
+    "million tokens), temperature, ...; of hf: dtype, device",
+  )
+  add(
+    "--judge",
+    metavar="MODEL",
+    help="a second opinion, kept in OUT/judge.jsonl and shown beside ours",
+  )
+  add("--judge-option", **more, help="as --option of an openai model")
+
+
+def _options(pairs) -> dict:
+  """KEY=VALUE texts; a value that is no Python literal is a text."""
+  import ast
+
+  out = {}
+  for pair in pairs:
+    key, equals, value = pair.partition("=")
+    if not equals:
+      raise ValueError(f"option {pair!r}: expected KEY=VALUE")
+    try:
+      out[key] = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+      out[key] = value
+  return out
 
 
 def _add_config(group) -> None:
@@ -178,6 +213,7 @@ def _model(args):
   }
   if args.checkpoint or args.config:
     options |= {"config": args.config, "overrides": args.set}
+  options |= _options(args.option)
   spec = args.model or f"checkpoint:{args.checkpoint}"
   return models.open(f"blind:{spec}" if args.blind else spec, **options)
 
@@ -196,6 +232,8 @@ def _ask(args, task, model, out) -> None:
   blind = model.describe().get("blind", False)
   where = out / run.BLIND if blind else out
   found = run.evaluate(task, model, where, options)
+  if found and args.judge:
+    found = run.ask_judge(task, where, _judge(args))
   if found:
     _show(found, where, model, task)
   if found and blind and (out / journal.SETTINGS).exists():
@@ -221,13 +259,24 @@ def _score(args, name, task, out, several) -> None:
   if args.merge:
     folders = [pathlib.Path(d, *[name] * several) for d in args.merge]
     run.merge(folders, out, overwrite=args.overwrite)
-  _show(run.score(task, out), out)
+  found = run.score(task, out)
+  if args.judge:
+    found = run.ask_judge(task, out, _judge(args))
+  _show(found, out)
+
+
+def _judge(args):
+  from hispatial_jax.evaluation import judge
+
+  return judge.connect(args.judge, **_options(args.judge_option))
 
 
 def _show(metrics, out, model=None, task=None) -> None:
   from hispatial_jax.evaluation import show
 
   print(show.text(metrics))
+  if hasattr(model, "spent"):
+    print("spent:", ", ".join(f"{k} {v}" for k, v in model.spent.items()))
   unknown = getattr(model, "unknown", lambda keys: [])
   surplus = unknown([e.key for e in task.examples]) if task else []
   if surplus:

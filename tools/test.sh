@@ -7,5 +7,5 @@ case "${1:-}" in -h | --help)
   echo "Makes .venv (PYTHON=python3 by default), installs, runs all tests."
   exit 0 ;;
 esac
-. tools/venv.sh "data,convert,eval,log,demo,dev"
+. tools/venv.sh "data,convert,eval,log,demo,api,dev"
 exec python -m pytest "$@"

@@ -17,7 +17,7 @@ import shutil
 from typing import Any
 
 from hispatial_jax.benchmarks import base, files, registry
-from hispatial_jax.evaluation import ask, journal
+from hispatial_jax.evaluation import ask, journal, judge
 from hispatial_jax.evaluation import points as points_lib
 from hispatial_jax.evaluation import score as score_lib
 from hispatial_jax.evaluators import examples as seen
@@ -181,6 +181,9 @@ def score(task: Task, out) -> dict[str, Any]:
   if (out / BLIND / journal.SETTINGS).exists():
     blind = _blind(task, out / BLIND, settings)
   metrics = score_lib.metrics(task.bench, task.examples, rows, settings, blind)
+  opinion = judge.stored(out, judge.items(task.examples, rows), rows)
+  if opinion:
+    metrics["judge"] = opinion
   score_lib.write(out, rows, metrics)
   if importlib.util.find_spec(_PAGE):
     page = importlib.import_module(_PAGE)
@@ -189,6 +192,23 @@ def score(task: Task, out) -> dict[str, Any]:
       out / "report.html", rows, metrics, lambda key: _picture(by_key.get(key))
     )
   return metrics
+
+
+def ask_judge(task: Task, out, chat) -> dict[str, Any]:
+  """Has the answers in a folder judged, and scores it again.
+
+  Args:
+    task: of the run.
+    out: its folder, which keeps the verdicts.
+    chat: of `judge.connect`.
+
+  Raises:
+    ValueError: as `score`; client.Stopped: what was judged is kept.
+  """
+  out = pathlib.Path(out)
+  _, rows = _rows(task, out)
+  judge.Judge(chat, out).verdicts(judge.items(task.examples, rows))
+  return score(task, out)
 
 
 def _rows(task: Task, out):

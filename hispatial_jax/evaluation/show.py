@@ -40,7 +40,21 @@ def text(metrics: dict[str, Any]) -> str:
   if others:
     names = ["published", "model", "%", "protocol", "source"]
     parts.append(table(names, others))
-  return "\n\n".join([*parts, counts(metrics["counts"])])
+  parts.append(counts(metrics["counts"]))
+  if metrics.get("judge"):
+    parts.append(judge(metrics["judge"]))
+  return "\n\n".join(parts)
+
+
+def judge(found: dict[str, Any]) -> str:
+  """One line: a judge's figure beside ours, and how far both agree."""
+  kappa = "–" if found["kappa"] is None else f"{found['kappa']:.2f}"
+  return (
+    f"judge {found['model']}: {percent(found['accuracy'])} % right (our rule "
+    f"{percent(found['ours'])}), {found['judged']:,} of {found['items']:,} "
+    f"judged, {percent(found['share'])} % of them as by us, kappa {kappa}, "
+    f"{found['failed']:,} failures (count as wrong)"
+  )
 
 
 def counts(found: dict[str, int]) -> str:
