@@ -3,9 +3,13 @@
 --config configs/toy.py:steps=100,points=False
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import ml_collections
 
 from hispatial_jax.core import config as config_lib
+from hispatial_jax.core import spec
 
 
 def parse_arg(arg: str, **defaults) -> ml_collections.ConfigDict:
@@ -26,6 +30,34 @@ def parse_arg(arg: str, **defaults) -> ml_collections.ConfigDict:
   whole = [part if "=" in part else f"{part}=True" for part in pairs]
   config_lib.override(out, whole)
   return out.lock()
+
+
+def levels(digits: str) -> tuple[int, ...] | None:
+  """Levels of questions, written as their digits: "023" -> (0, 2, 3).
+
+  Args:
+    digits: "" is None, no filter.
+
+  Raises:
+    ValueError: other characters than 0 to 3, or one twice.
+  """
+  found = sorted(set(digits))
+  if not set(found) <= set("0123") or len(found) < len(digits):
+    raise ValueError(
+      f"levels={digits}: expected some of the digits 0, 1, 2 and 3, as 023"
+    )
+  return tuple(int(digit) for digit in found) or None
+
+
+def choose(table: Mapping[str, Any], name: str, what: str) -> Any:
+  """table[name].
+
+  Raises:
+    ValueError: no such name; says which there are.
+  """
+  if name not in table:
+    raise ValueError(f"{what}={name}{spec.did_you_mean(name, table)}")
+  return table[name]
 
 
 def base() -> ml_collections.ConfigDict:

@@ -3,24 +3,55 @@
     python -m hispatial_jax.train --distributed --workdir gs://BUCKET/3b \
       --config configs/hispatial_3b.py:init=paligemma2-3b-pt-448,data=gs://DATA
 
-init is a PaliGemma-2 checkpoint in any format that convert_weights.py reads;
-DIR/spatial and DIR/general hold records as tools/build_records.py writes them,
-DIR/tokenizer.model is PaliGemma's. Expected: 3,079,212,912 parameters, all but
-SigLIP's of them trained; the loss starts near PaliGemma's own, and the point
-map's head leaves zero in the first step.
+    ... hispatial_3b.py:data=gs://DATA,levels=023    questions of these levels
+    ... hispatial_3b.py:data=gs://DATA,input=rgb     points, relative or rgb
+
+init is a PaliGemma-2 checkpoint in any format that convert_weights.py reads,
+DIR/tokenizer.model is PaliGemma's. DIR/coyo, DIR/o365, DIR/general and DIR/ca1m
+hold records of the released shards, with a split val for the held-out loss
+(val=False: there is none):
+
+    python tools/build_records.py wild 'COYO/*.tar' --out DIR/coyo --size 448 \
+      --val 0.002        # o365 likewise; kinds `general` and `ca1m` of the rest
+
+A part that is not there is left out, the weights of the others are scaled up,
+and the run says so. Expected: 3,079,212,912 parameters, of them all but
+SigLIP's trained; the loss starts near PaliGemma's own, and the point map's head
+leaves zero in the first step.
 
 Source: HiSpatial, training details (batch 256, 70k steps, AdamW, constant rate
-2e-5, decay 0.1 on matrices, clip 1.0, SigLIP frozen).
+2e-5, decay 0.1 on matrices, clip 1.0, SigLIP frozen); weights of the mixture as
+in the authors' loader.
 """
 
 from configs import common
 from hispatial_jax.models import sizes
+from hispatial_jax.qa import released
+
+_INPUTS = {"points": "", "relative": "|relative_depth", "rgb": "|drop_points"}
 
 
 def get_config(arg=""):
-  """Arguments: init, data (folder of the records), batch, steps, px."""
+  """Arguments.
+
+  init, data (folder of the records), batch, steps, px; length (T, tokens of
+  question and answer), levels ("023"; "" is all), input (a key of _INPUTS),
+  val (False: there are no records to evaluate on).
+  """
   arg = common.parse_arg(
-    arg, init="", data="data", batch=256, steps=70_000, px=448
+    arg,
+    init="",
+    data="data",
+    batch=256,
+    steps=70_000,
+    px=448,
+    # The published reasoning answers take up to 230 words and marks, some 300
+    # tokens with their question; all others less than 128. Longer answers are
+    # dropped and counted. Beside the image's 1024 tokens, 256 cost 20 %.
+    length=384,
+    levels="",
+    input="points",
+    val=True,
   )
   config = common.base()
   config.total_steps, config.batch_size = arg.steps, arg.batch
@@ -34,31 +65,55 @@ def get_config(arg=""):
     llm={"remat": "nothing_saveable"},
   )
 
-  look = f"decode|points({arg.px})|resize({arg.px})"
-  # general : spatial = 1 : 7.3, as in the reference's mixture.
-  config.data.mixture = {
-    "general": {"dir": f"{arg.data}/general", "weight": 1.0},
-    "spatial": {"dir": f"{arg.data}/spatial", "weight": 7.3},
-  }
+  config.data.mixture = _mixture(arg)
   config.data.split = "train"
-  config.data.pp = f"{look}|stored_qa(1)|tokenize(128)"
   config.data.num_threads = 16
   config.data.prefetch = 512
 
   config.optim.lr = 2e-5
   config.optim.freeze = ("img/(?!head/).*",)
-  config.loss.max_tokens = 64
+  config.loss.max_tokens = 0  # an answer may fill its row
   config.mesh.data, config.mesh.fsdp = 1, -1
   config.checkpoint.every = 1000
   config.log.every = 50
 
-  config.evals.val = {
-    "type": "qa_loss",
-    "every": 1000,
-    "dir": f"{arg.data}/spatial",
-    "split": "val",
-    "pp": f"{look}|stored_qa(1)|tokenize(128)",
-    "batch_size": arg.batch,
-    "max_batches": 16,
-  }
+  if arg.val:
+    config.evals.val = {
+      "type": "qa_loss",
+      "every": 1000,
+      "mixture": _mixture(arg),
+      "split": "val",
+      "num_records": 1024,  # of each part
+      "batch_size": arg.batch,
+    }
   return config.lock()
+
+
+def _mixture(arg) -> dict:
+  """The four released sets; each has its own operations."""
+  levels = common.levels(arg.levels)
+  some = "" if levels is None else f", levels={levels}"
+  wild = _pp(arg, f"points({arg.px})", f"wild_qa(1{some})")
+  pps = {
+    "coyo": wild,
+    "o365": wild,
+    "general": _pp(arg, f"points({arg.px})", "general_qa(1)"),
+    # Its depth is measured, and not to be trusted beyond 30 m.
+    "ca1m": _pp(arg, f"points({arg.px}, max_depth_m=30)", f"ca1m_qa(1{some})"),
+  }
+  return {
+    name: {
+      "dir": f"{arg.data}/{name}",
+      "weight": released.MIXTURE[name],
+      "pp": pp,
+      "optional": True,
+    }
+    for name, pp in pps.items()
+  }
+
+
+def _pp(arg, points: str, ask: str) -> str:
+  """Questions are drawn from the true points, whatever the model may see."""
+  hide = common.choose(_INPUTS, arg.input, "input")
+  look = f"decode|{points}|resize({arg.px})"
+  return f"{look}|{ask}{hide}|tokenize({arg.length})"

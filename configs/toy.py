@@ -10,6 +10,11 @@
     ... --config configs/toy.py:custom=DIR          the custom trio as well, of
                                  tools/make_custom_bench.py toyworld --out DIR
 
+    python tools/build_records.py wild SHARDS --out runs/wild/data \
+      --tokenizer runs/wild/tokenizer.model
+    ... --config configs/toy.py:source=wild,steps=20 --workdir runs/wild/run
+                                   the released shards, to see that they train
+
 Expected: held-out loss below 0.6 after 30 minutes of processor time; the README
 has the table of answers by level and task beside the best constant answer.
 
@@ -23,15 +28,28 @@ from hispatial_jax.models import sizes
 
 
 def get_config(arg=""):
-  """Arguments: quick, points, steps (0: the recipe's), root, seed, custom."""
+  """Arguments.
+
+  source (toy, wild), quick, points, steps (0: the recipe's), seed, root (where
+  the records are; "": runs/SOURCE), custom (a benchmark to evaluate on, too).
+  """
   arg = common.parse_arg(
-    arg, quick=False, points=True, steps=0, root="runs/toy", seed=0, custom=""
+    arg,
+    source="toy",
+    quick=False,
+    points=True,
+    steps=0,
+    root="",
+    seed=0,
+    custom="",
   )
+  wild = common.choose({"toy": False, "wild": True}, arg.source, "source")
+  root = arg.root or f"runs/{arg.source}"
   config = common.base()
   config.seed = arg.seed
   config.total_steps = arg.steps or (700 if arg.quick else 2200)
   config.batch_size = 8
-  config.tokenizer = f"{arg.root}/tokenizer.model"
+  config.tokenizer = f"{root}/tokenizer.model"
 
   config.model = sizes.config(
     "toy",
@@ -48,12 +66,15 @@ def get_config(arg=""):
   )
 
   config.data = {
-    "dir": f"{arg.root}/data",
+    "dir": f"{root}/data",
     "split": "train",
     # Perception first: what the higher levels need is learnt there.
-    "pp": _pp(arg.points, level0=0.35, level1=0.25, level2=0.3, level3=0.1),
+    "pp": _wild(arg.points)
+    if wild
+    else _pp(arg.points, level0=0.35, level1=0.25, level2=0.3, level3=0.1),
   }
-  config.loss.max_tokens = 19  # the longest answer, three coordinates
+  # The longest answer of the toy world, three coordinates; of others unknown.
+  config.loss.max_tokens = 0 if wild else 19
 
   config.optim.lr = 2e-3
   config.optim.schedule = "cosine"
@@ -62,6 +83,8 @@ def get_config(arg=""):
 
   config.checkpoint.every = max(config.total_steps // 4, 1)
   config.log.every = 10
+  if wild:
+    return config.lock()  # a shard's records may be too few to hold some out
 
   held_out = {
     "dir": config.data.dir,
@@ -89,7 +112,6 @@ def get_config(arg=""):
       "data": arg.custom,
       "size": 112,
       "max_new_tokens": 20,
-      "points": "measured" if arg.points else "none",
       "zeros": not arg.points,
     }
   return config.lock()
@@ -100,3 +122,9 @@ def _pp(points, **shares):
   look += "" if points else "|drop_points"
   ask = f"draw_qa(8, pixel_grid=8, plain=True, weights={shares}, "
   return f"{look}|{ask}formats=['text', 'yes_no'])|tokenize(36)"
+
+
+def _wild(points):
+  ask = "decode|points(112)|resize(112)|wild_qa(1)"
+  # Long questions in pieces of a small vocabulary.
+  return f"{ask}{'' if points else '|drop_points'}|tokenize(384)"

@@ -77,6 +77,7 @@ class Predictor:
     max_new_tokens: int = 64,
     batch_size: int = 16,
     blank: bool = False,
+    relative: bool = False,
     moge=None,
   ):
     """Makes the model and moves the parameters to the device.
@@ -89,6 +90,7 @@ class Predictor:
       batch_size: most questions decoded together by `ask_many`.
       blank: the model was trained on point maps of zeros (op drop_points):
         feed it the same, and never depth.
+      relative: it was trained on depth without a unit (op relative_depth).
       moge: a MoGe (moge/infer.py) for the depth of questions without any.
 
     Raises:
@@ -100,7 +102,7 @@ class Predictor:
     self._params = jax.device_put(tree.merge(shapes, params))
     self.size = config["img"]["image_size"]
     self._most_tokens, self._batch_size = max_new_tokens, batch_size
-    self._blank, self._moge = blank, moge
+    self._points, self._moge = {"zeros": blank, "relative": relative}, moge
     self.takes_depth = config["pointmap"] is not None and not blank
 
   @classmethod
@@ -122,12 +124,13 @@ class Predictor:
     model = config["model"]
     llm = {**model["llm"]}
     llm["vocab_size"] = llm["vocab_size"] or words.vocab_size
-    blank = rundir.without_points(config)
+    hidden = rundir.hidden_points(config)
     if isinstance(moge, str | os.PathLike):
       from hispatial_jax import moge as moge_lib
 
       moge = moge_lib.load(moge)
-    options = {"blank": blank, "moge": moge, **options}
+    seen = {"blank": hidden["zeros"], "relative": hidden["relative"]}
+    options = {**seen, "moge": moge, **options}
     params = rundir.load_params(path)
     return cls({**model, "llm": llm}, params, words, **options)
 
@@ -202,7 +205,7 @@ class Predictor:
       depth, matrix = view.estimate(self._moge, rgb, matrix)
     if not self.takes_depth or depth is None:
       depth, source = None, "none"
-    seen = view.view(rgb, depth, matrix, self.size, zeros=self._blank)
+    seen = view.view(rgb, depth, matrix, self.size, **self._points)
     return {**seen, "source": source}
 
   def _decode(self, rows: list[dict], length: int) -> list[Answer]:

@@ -29,7 +29,7 @@ from hispatial_jax.core import (
 )
 from hispatial_jax.core import config as config_lib
 from hispatial_jax.core import step as step_lib
-from hispatial_jax.data import pipeline
+from hispatial_jax.data import pipeline, tally
 from hispatial_jax.evaluators import predict_fns
 from hispatial_jax.models import hispatial, sizes
 from hispatial_jax.models import loss as loss_lib
@@ -78,12 +78,14 @@ def train(cfg, workdir) -> dict[str, float]:
     source, seed = cfg.init, cfg.seed
     if done:
       params, moments, at = run.restore(done, **abstract)
-      batches.set_state(at)
+      batches.set_state(*at)
       count = jax.device_put(jnp.int32(done), layout["step"])
       state = {"params": params, "opt": moments, "step": count}
     else:
       state = start.initial_state(source, seed, model_cfg, opt, layout)
     report(start.describe(model_cfg, shapes, opt, grid, done, source))
+    for note in batches.notes:
+      report(note)
 
     # ---- What runs on the accelerator.
     update = jax.jit(
@@ -132,12 +134,11 @@ def train(cfg, workdir) -> dict[str, float]:
 
       if step % log_every == 0 or last:
         health.check()
-        written, speed = summary(out), clock.read()
-        report(metrics.progress(step, total, speed, written))
-        written = {f"train/{k}": v for k, v in written.items()}
-        writer.write(
-          step, written | {f"speed/{k}": v for k, v in speed.items()}
-        )
+        shown, speed = metrics.summary(out), clock.read()
+        seen = batches.figures()
+        report(metrics.progress(step, total, speed, shown | tally.short(seen)))
+        written = metrics.under("train", shown)
+        writer.write(step, written | metrics.under("speed", speed) | seen)
       if step % save_every == 0 or last:
         health.check()
         run.save(step, state["params"], state["opt"], batches.get_state())
@@ -148,7 +149,7 @@ def train(cfg, workdir) -> dict[str, float]:
           if not found:
             continue
           writer.write(step, found)
-          report(metrics.progress(step, total, {}, headline(found)))
+          report(metrics.progress(step, total, {}, metrics.headline(found)))
           clock.paused(time.monotonic() - begin)
           written |= found
       if stopping.reason and step < total:
@@ -194,17 +195,6 @@ def loss_function(model, cfg):
   return loss_fn
 
 
-def summary(out) -> dict[str, float]:
-  """What the progress line and the curves show of a step."""
-  out = {name: float(x) for name, x in jax.device_get(out).items()}
-  return {
-    "loss": out["loss"],
-    "accuracy": out["correct"] / max(out["tokens"], 1.0),
-    "grad_norm": out["grad_norm"],
-    "lr": out["lr"],
-  }
-
-
 def build_evaluators(cfg, fns, words) -> dict:
   """name -> (evaluator, every so many steps)."""
   out = {}
@@ -222,15 +212,6 @@ def evaluate(name, evaluator, params) -> dict[str, float]:
     return {f"{name}/{key}": value for key, value in evaluator.run(params)}
   except guard.Interrupted:
     return {}
-
-
-def headline(found) -> dict[str, float]:
-  """The figures over all tasks, and by level; the jsonl has every one."""
-  return {
-    name: value
-    for name, value in found.items()
-    if name.count("/") == 1 or "/level" in name
-  }
 
 
 def report(line: str) -> None:

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from hispatial_jax.data import records, shards
+
 INTRINSICS = [[1.0, 0, 0.5], [0, 1.0, 0.5], [0, 0, 1]]
 
 
@@ -15,10 +17,13 @@ class Source:
   val: int = 5
   size: int = 28
   broken: tuple[str, ...] = ()
+  first: int = 0
+  long_answers: int = 0
 
   @property
   def splits(self):
-    names = {"train": range(self.train), "val": range(1000, 1000 + self.val)}
+    train = range(self.first, self.first + self.train)
+    names = {"train": train, "val": range(1000, 1000 + self.val)}
     return {k: [f"r{i:04d}" for i in v] for k, v in names.items() if len(v)}
 
   def describe(self):
@@ -27,7 +32,36 @@ class Source:
   def make(self, name):
     if name in self.broken:
       return record(name, self.size) | {"image": b"\xff\xd8\xff\xe0\x00\x10"}
-    return record(name, self.size)
+    made = record(name, self.size)
+    if int(name[1:]) < self.long_answers:
+      made["qa"] = [qa | {"answer": "long " * 20} for qa in made["qa"]]
+    return made
+
+
+def write_broken(folder, names, **options):
+  """Records of which those of `names` were cut after they had been checked."""
+
+  def cut(columns):
+    if columns["id"] in names:
+      columns["image"] = columns["image"][:50]
+    return columns
+
+  write(Source(**{"train": 13, "val": 0, **options}), folder, cut)
+  return str(folder)
+
+
+def write(source, folder, change=lambda columns: columns):
+  """Writes a dataset of the records of a source, each split in one file.
+
+  `change` may alter the stored columns, to break them.
+  """
+  shards.folder(folder).mkdir(parents=True, exist_ok=True)
+  splits = {}
+  for split, ids in source.splits.items():
+    rows = [change(records.encode(source.make(name))) for name in ids]
+    size = shards.write(shards.path_of(folder, split, 0, 1), rows)
+    splits[split] = [len(rows)], size
+  shards.write_metadata(folder, splits, source.describe())
 
 
 def record(name="r0000", size=28, num_qa=3):

@@ -377,6 +377,29 @@ def test_custom_lines_that_are_wrong(tmp_path):
     load("")
 
 
+def test_custom_questions_are_written_and_read(tmp_path):
+  bench = registry.get("hispatial_custom")
+  png = cv2.imencode(".png", np.zeros((3, 4, 3), np.uint8))[1].tobytes()
+  answers = [
+    {"value": 2, "unit": "ft"},
+    {"vector": [0, 3, 4]},
+    {"answer": "no"},
+  ]
+  items = [
+    {"task": task, "question": "?", "answer": answer, "image": png}
+    for task, answer in zip(bench.TASKS, answers, strict=True)
+  ]
+  bench.save(tmp_path / "new", items)
+  examples = bench.load(tmp_path / "new")
+  assert [e.truth for e in examples] == [pytest.approx(0.6096), [0, 3, 4], "no"]
+  assert [e.category["level"] for e in examples] == [1, 2, 3]
+  assert all(example.image() == png for example in examples)
+  with pytest.raises(FileExistsError):
+    bench.save(tmp_path / "new", items)
+  with pytest.raises(base.ReadError, match="cut short"):
+    bench.save(tmp_path / "b", [{**items[0], "image": png[:-20]}])
+
+
 def test_several_releases_in_one_folder(copy):
   folder = copy("pope")
   (folder / "POPE.tsv").rename(folder / "a.tsv")
@@ -438,6 +461,79 @@ def test_a_digest_sees_every_byte(copy):
   data[100] ^= 1
   path.write_bytes(bytes(data))
   assert files.at(folder).digest(*bench.FILES) != before
+
+
+def _right(bench, folder):
+  examples = bench.load(folder)
+  scores = [bench.score(example, example.truth) for example in examples]
+  return examples, scores, bench.aggregate(examples, scores)
+
+
+@pytest.mark.parametrize(
+  ("name", "path", "group"),
+  [
+    ("mmbench", "circular", "241"),
+    ("3dsrbench", "flip_circ_eval/overall", "MNB6L3K9"),
+  ],
+)
+def test_a_rotation_that_is_missing_is_no_pass(name, path, group, copy):
+  folder, bench = copy(name), registry.get(name)
+  _, _, whole = _right(bench, folder)
+
+  def keep(turns):
+    gone = {e.key for e in bench.load(folder) if e.data["rotation"] in turns}
+    at = 0 if name == "mmbench" else 1
+    return lambda rows: [rows[0], *(r for r in rows[1:] if r[at] not in gone)]
+
+  def figure(aggregate, rule):
+    out = aggregate[rule]
+    for part in path.split("/"):
+      out = out[part]
+    return out
+
+  tsv = next(folder.glob("*.tsv"))
+  _tsv(tsv, keep({3}))
+  examples, scores, some = _right(bench, folder)
+  assert some["incomplete_groups"] == 1
+  count = len({e.group for e in examples})
+  assert figure(some, "robust") == pytest.approx(
+    figure(whole, "robust") - 1 / count
+  )
+  # The others let the group pass on the rows that are left.
+  other = "vlmevalkit_exact_matching"
+  assert figure(some, other) == figure(whole, other)
+  _tsv(tsv, keep({1, 2}))
+  examples, scores, none = _right(bench, folder)
+  assert figure(none, "robust") is None
+  json.dumps(none, allow_nan=False)
+  assert group in {e.group for e in examples}
+  assert bench.headlines(examples, scores)
+
+
+def test_a_truth_that_cannot_be_read_is_flagged(copy):
+  folder, bench = copy("spatialrgpt"), registry.get("spatialrgpt")
+  path = next(folder.glob("data/*.parquet"))
+
+  def change(table):
+    said = table.column("conversations").to_pylist()
+    said[0] = said[0].replace("measures 1.02 meters", "is rather large")
+    said[1] = "no literal" if broken else said[1]
+    at = table.schema.get_field_index("conversations")
+    return table.set_column(at, "conversations", pa.array(said, pa.string()))
+
+  broken = False
+  _rewrite(path, change)
+  examples = bench.load(folder)
+  assert "not read" in examples[0].error
+  assert not any(example.error for example in examples[1:])
+  scores = [bench.score(example, "1.02 m") for example in examples]
+  assert scores[0]["success"] == 0
+  parts = bench.aggregate(examples, scores)["robust"]["by_category"]
+  assert parts["width_data"]["n"] == 2
+  broken = True
+  _rewrite(path, change)
+  with pytest.raises(base.DataError, match="no Python literal"):
+    bench.load(folder)
 
 
 def test_groups_stay_whole_under_a_limit():

@@ -12,7 +12,20 @@ import cv2
 import numpy as np
 import pytest
 
-from hispatial_jax.benchmarks import base, boxes, depths, intervals, registry
+from hispatial_jax.benchmarks import (
+  answers,
+  base,
+  boxes,
+  cvbench,
+  depths,
+  intervals,
+  lmms_eval,
+  qspatial,
+  registry,
+  robospatial,
+  threedsr,
+  vlmevalkit,
+)
 
 _GOLDEN = pathlib.Path(__file__).parent / "golden" / "benchmarks"
 _NAMES = sorted(registry.names())
@@ -150,6 +163,7 @@ def test_headlines_have_intervals_and_published_figures_a_place(run):
     ("spatialrgpt", "lengths, macro", "success", "robust/length_macro"),
     ("3dsrbench", "flip + circular", "robust", "robust/flip_circ_eval/overall"),
     ("mmbench", "circular", "robust", "robust/circular"),
+    ("mmbench", "vanilla, first pass", "robust", "robust/vanilla_first_pass"),
     ("pope", "F1", "robust", "robust/overall/f1"),
     ("pope", "accuracy", "vlmevalkit", "vlmevalkit/overall/acc"),
   ],
@@ -259,3 +273,38 @@ def test_robospatial_depth_is_in_metres():
     assert depth.intrinsics is None
     assert depth.depth_m.dtype == np.float32
     assert 0 < depth.depth_m.max() < 100
+
+
+_RIVALS = json.loads((_GOLDEN / "rivals.json").read_text())
+_DOGS = answers.letters(["a cat", "a dog", "left", "1"])
+
+
+@pytest.mark.parametrize(
+  "rival", [name for name in _RIVALS[0] if name != "text"]
+)
+def test_rival_rules_answer_as_the_rivals_do(rival):
+  ours = {
+    "vlmevalkit_option": lambda text: vlmevalkit.option(text, _DOGS),
+    "vlmevalkit_yes_no": vlmevalkit.yes_no,
+    "vlmevalkit_spatial_option": vlmevalkit.spatial_option,
+    "lmms_eval_best_letter": lmms_eval.best_letter,
+    "lmms_eval_first_letter": lmms_eval.first_letter,
+    "lmms_eval_3dsr": lmms_eval.letter_3dsr,
+    "lmms_eval_last_line": lambda text: [
+      lmms_eval.yes_no_last_line(text, word) for word in ("yes", "no")
+    ],
+    "robospatial_point": robospatial.official_point,
+    "cambrian": lambda text: [
+      cvbench.first_character(text, ends) for ends in (".", ".:,")
+    ],
+    "hispatial_3dsr_regex": lambda text: threedsr.regex_letter(text, _DOGS),
+    "q_spatial_notebook_m": qspatial.notebook_m,
+  }[rival]
+  for case in _RIVALS:
+    got, wanted = ours(case["text"]), case[rival]
+    if isinstance(got, tuple):
+      got = list(got)
+    if isinstance(wanted, float):
+      assert got == pytest.approx(wanted), case["text"]
+    else:
+      assert got == wanted, case["text"]

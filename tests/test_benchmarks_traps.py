@@ -17,6 +17,7 @@ from hispatial_jax.benchmarks import (
   groups,
   intervals,
   lmms_eval,
+  loading,
   quantities,
   registry,
   spatialrgpt,
@@ -49,7 +50,9 @@ def _example(truth, options=(), **category):
     ("Brown", None),
     ("Brown box", "B"),
     ("Armchair", "D"),
-    ("Cabinet", None),
+    ("Cabinet", "C"),
+    ("cabinets", None),
+    ("the red ball or a cabinet", None),
     ("A cabinet", "C"),
     ('"**B**"<eos>', "B"),
     ("_c_", "C"),
@@ -71,6 +74,12 @@ def test_choice(text, letter):
   found = answers.choice(text, list(_CHOICES))
   assert (None if found.value is None else "ABCD"[found.value]) == letter
   assert found.why
+
+
+def test_a_count_may_be_a_word():
+  counts = list(answers.letters(["1", "3", "2"]))
+  assert answers.choice("Three.", counts).value == 1
+  assert answers.choice("No one can tell", counts).value is None
 
 
 @pytest.mark.parametrize(
@@ -105,6 +114,8 @@ def test_polarity(text, value):
     ("35 in wide", 0.889),
     ("1.2 m is my final answer", 1.2),
     ("1~2 m", 1.5),
+    ("1 or 2 meters", None),
+    ("2 meters and 30 centimeters", 2.3),
     ("minus 0.2 m", None),
     ("25abc", None),
     ("1e999 m", None),
@@ -152,6 +163,12 @@ def test_hours_wrap():
 )
 def test_pair(text, point):
   assert directions.pair(text).value == point
+
+
+def test_loc_tokens_are_points_only_once_converted():
+  said = "<loc0512><loc0256><eos>"
+  assert directions.pair(said).value is None
+  assert directions.pair(directions.loc_as_pairs(said)).value == [0.25, 0.5]
 
 
 def test_a_polygon_shares_no_edge_with_its_neighbour():
@@ -255,6 +272,50 @@ def test_open_answers():
   assert bench.score(word, "It goes downhill.")["correct"] == 1
   assert bench.score(word, "uphill")["declared"] == "uphill"
   assert bench.score(word, "downhillish")["correct"] == 0
+
+
+def test_pope_s_rules_read_apart():
+  bench = registry.get("pope")
+  rows = [
+    dataclasses.replace(_example(truth), data={"categories": ("random",)})
+    for truth in ("yes", "yes", "no")
+  ]
+  said = ["True", "yes", "no"]
+  scores = [
+    bench.score(row, text) for row, text in zip(rows, said, strict=True)
+  ]
+  figures = bench.aggregate(rows, scores)
+  assert figures["robust"]["random"]["recall"] == 1
+  assert figures["vlmevalkit"]["random"]["recall"] == 0.5
+  failed = base.failed(rows[1], "no picture")
+  scores[1] = bench.score(failed, "yes")
+  assert bench.aggregate([rows[0], failed, rows[2]], scores)["robust"][
+    "random"
+  ] == {
+    "f1": pytest.approx(2 / 3),
+    "precision": 1,
+    "recall": 0.5,
+    "acc": pytest.approx(2 / 3),
+    "n": 3,
+  }
+  none = bench.aggregate([], [])
+  assert none["robust"]["overall"]["f1"] is None
+
+
+@pytest.mark.parametrize(
+  ("metres", "name"),
+  [
+    (0.3, "below 0.5 m"),
+    (0.5, "below 1 m"),
+    (1.0, "below 2 m"),
+    (9.9, "below 10 m"),
+    (10.0, "10 m and more"),
+    ("yes", None),
+    (3, None),
+  ],
+)
+def test_ranges_of_lengths(metres, name):
+  assert loading.length_range(metres) == name
 
 
 def test_an_error_scores_zero_under_every_rule_and_stays():

@@ -51,7 +51,7 @@ def test_run_saves_and_restores(tmp_path):
   got = run.restore(3, _shapes(params), _shapes(moments))
   _same(got[0], params)
   _same(got[1], moments)
-  assert got[2] == {"seen": 3}
+  assert got[2] == [{"seen": 3}]
   run.close()
   for path in (tmp_path, tmp_path / "checkpoints", tmp_path / "checkpoints/3"):
     _same(rundir.load_params(path), jax.device_get(params))

@@ -36,6 +36,11 @@ def test_load_with_argument_and_overrides(recipe):
   assert cfg.is_locked
 
 
+def test_where_a_text_stands_digits_are_text(recipe):
+  for given, text in (("13", "13"), ("'0 3'", "0 3"), ("True", "True")):
+    assert config.load(recipe, [f"arg={given}"]).arg == text
+
+
 def test_all_wrong_overrides_are_named(recipe):
   with pytest.raises(ValueError, match="unknown key") as error:
     config.load(recipe, ["optim.lrr=2", "step=5", "points=3", "steps=abc"])

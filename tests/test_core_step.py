@@ -57,6 +57,22 @@ def test_accumulated_update_equals_the_whole(parts):
   assert int(whole["step"]) == 1
 
 
+@pytest.mark.parametrize("parts", [1, 4])
+def test_a_batch_without_a_usable_row_does_no_harm(parts):
+  params, batch, _ = _case()
+  opt = optim.build({**_CFG, "weight_decay": 0.0}, params, total_steps=5)
+  state = step.init(params, opt)
+  batch = {**batch, "mask": jnp.zeros(8)}
+  after, out = step.make(_loss, opt, accumulate=parts)(state, batch)
+  assert {key: float(out[key]) for key in ("loss", "grad_norm")} == {
+    "loss": 0.0,
+    "grad_norm": 0.0,
+  }
+  np.testing.assert_array_equal(after["params"]["w"], params["w"])
+  moments = jax.tree.leaves(after["opt"])
+  assert all(np.isfinite(np.asarray(x)).all() for x in moments)
+
+
 def test_rows_that_do_not_divide():
   params, batch, opt = _case()
   update = step.make(_loss, opt, accumulate=3)

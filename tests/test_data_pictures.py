@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from hispatial_jax.data import (
-  builder,
   pictures,
   records,
   scannet,
@@ -241,7 +240,7 @@ def test_what_is_no_tar_or_twice_there(tmp_path):
 
 
 def test_a_dataset_of_ours_keeps_all(tmp_path):
-  builder.build(data_fakes.Source(train=5, val=2), tmp_path)
+  data_fakes.write(data_fakes.Source(train=5, val=2), tmp_path)
   source = pickle.loads(pickle.dumps(pictures.open_source(str(tmp_path))))
   assert {k: len(v) for k, v in source.splits.items()} == {"train": 5, "val": 2}
   assert sorted(source.splits["val"]) == ["r1000", "r1001"]
@@ -259,7 +258,7 @@ def test_a_dataset_of_ours_keeps_all(tmp_path):
 def test_a_dataset_without_depth_has_no_camera_either(tmp_path):
   (tmp_path / "a").mkdir()
   (tmp_path / "a/1.jpg").write_bytes(_jpeg())
-  builder.build(pictures.ImageFolder(str(tmp_path / "a")), tmp_path / "b")
+  data_fakes.write(pictures.ImageFolder(str(tmp_path / "a")), tmp_path / "b")
   record = pictures.Dataset(str(tmp_path / "b")).make("1.jpg")
   assert record["image"] == _jpeg()
   assert (record["depth_m"], record["intrinsics"]) == (None, None)

@@ -9,7 +9,7 @@ import data_fakes
 import numpy as np
 import pytest
 
-from hispatial_jax.data import builder, pipeline, reader, sources
+from hispatial_jax.data import pipeline, tally
 
 _WORDS = data_fakes.Tokenizer()
 _PP = "decode|points(28)|resize(28)|jitter(0.2)|stored_qa(2)|tokenize(64)"
@@ -18,7 +18,7 @@ _PP = "decode|points(28)|resize(28)|jitter(0.2)|stored_qa(2)|tokenize(64)"
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
   folder = tmp_path_factory.mktemp("built")
-  builder.build(data_fakes.Source(train=13, val=5), folder)
+  data_fakes.write(data_fakes.Source(train=13, val=5), folder)
   return str(folder)
 
 
@@ -133,71 +133,40 @@ def test_resume_with_another_number_of_processes(built):
   assert [got[0][0], got[1][0], got[0][1], got[1][1]] == want
 
 
-def test_mixture_by_weight(built, tmp_path):
-  other = data_fakes.Source(train=900, val=0, size=8)
-  builder.build(other, tmp_path)
-  batches = pipeline.train_iterator(
-    {
-      "mixture": {
-        "a": {"dir": built, "weight": 3.0, "split": "val"},
-        "b": {"dir": str(tmp_path), "weight": 1.0},
-      },
-      "pp": "decode|resize(8)|stored_qa(1)|tokenize(64)",
-    },
-    tokenizer=_WORDS,
-    batch_size=80,
-  )
-  ids = next(batches)["ids"]
-  assert sum(name >= "r1000" for name in ids) == 60
-
-
-def _break(built, tmp_path, names):
-  """A copy of the records with broken pictures."""
-
-  source = data_fakes.Source(train=13, val=0)
-  kept = sources.make_encoded
-
-  def make(source, name):
-    name, columns, problem = kept(source, name)
-    if name in names:
-      columns["image"] = columns["image"][:50]
-    return name, columns, problem
-
-  sources.make_encoded = make
-  try:
-    builder.build(source, tmp_path)
-  finally:
-    sources.make_encoded = kept
-  return str(tmp_path)
-
-
-def test_corrupt_records_are_counted_and_skipped(built, tmp_path):
-  folder = _break(built, tmp_path, {"r0004"})
-  batches = _train(folder, 12, cfg={"max_bad_share": 0.1})
-  first = next(batches)["ids"]
-  assert sorted(first) == [f"r{i:04d}" for i in range(13) if i != 4]
+def test_corrupt_records_are_counted_and_leave_a_gap(tmp_path):
+  folder = data_fakes.write_broken(tmp_path, {"r0004"})
+  batches = _train(folder, 13, cfg={"max_bad_share": 0.2})
+  batch = next(batches)
+  found = [name for name in batch["ids"] if name is not None]
+  assert sorted(found) == [f"r{i:04d}" for i in range(13) if i != 4]
+  gap = batch["ids"].index(None)
+  mask = batch["_mask"].reshape(13, 2)
+  assert mask.all(axis=1).tolist() == [i != gap for i in range(13)]
+  assert not mask[gap].any()
+  assert not batch["mask_loss"].reshape(13, -1)[gap].any()
+  assert not batch["points"][gap].any()
   next(batches)
   assert batches.tally.bad == {"truncated": 2}
   assert batches.get_state()["tally"]["bad"] == {"truncated": 2}
 
 
-def test_past_the_share_the_run_stops(built, tmp_path):
-  folder = _break(built, tmp_path, {"r0004", "r0007"})
+def test_past_the_share_the_run_stops(tmp_path):
+  folder = data_fakes.write_broken(tmp_path, {"r0004", "r0007"})
   batches = _train(folder, 4, cfg={"max_bad_share": 0.1})
-  message = r"(?s)truncated: 2.*'r0004'"
-  with pytest.raises(reader.TooManyBadRecords, match=message):
+  message = r"(?s)truncated: 2.*all: record number.*'r0004'"
+  with pytest.raises(tally.TooManyBadRecords, match=message):
     list(itertools.islice(batches, 4))
   rows = pipeline.eval_batches(
     {"dir": folder, "split": "train", "pp": _PP},
     tokenizer=_WORDS,
     batch_size=4,
   )
-  with pytest.raises(reader.TooManyBadRecords, match="max_bad_share"):
+  with pytest.raises(tally.TooManyBadRecords, match="max_bad_share"):
     list(rows)
 
 
 def test_a_damaged_file_is_an_unreadable_record(built, tmp_path):
-  builder.build(data_fakes.Source(train=13, val=0), tmp_path)
+  data_fakes.write(data_fakes.Source(train=13, val=0), tmp_path)
   (shard,) = pathlib.Path(tmp_path).rglob("*.array_record*")
   data = bytearray(shard.read_bytes())
   at = data.rindex(b"JFIF")
@@ -273,7 +242,7 @@ def test_num_records(built):
   [
     ({"spilt": "val"}, "did you mean 'split'"),
     ({"pp": "decode|rezise(3)"}, "did you mean 'resize'"),
-    ({"pp": ""}, "no pp"),
+    ({"pp": ""}, "all has no pp"),
     ({"mixture": {"a": {}}}, "dir or mixture"),
     ({"split": "tarin"}, "did you mean 'train'"),
   ],
@@ -302,7 +271,7 @@ def test_training_needs_a_bound_on_questions(built):
 
 def test_images_of_several_sizes(built, tmp_path):
   pp = "decode|stored_qa(1)|tokenize(64)"
-  builder.build(data_fakes.Source(train=5, val=0, size=8), tmp_path)
+  data_fakes.write(data_fakes.Source(train=5, val=0, size=8), tmp_path)
   mixture = {"a": {"dir": built}, "b": {"dir": str(tmp_path)}}
   batches = _train(None, 9, cfg={"mixture": mixture, "pp": pp})
   with pytest.raises(ValueError, match="use resize"):

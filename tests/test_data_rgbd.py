@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hispatial_jax.core import geometry
-from hispatial_jax.data import records, scannet, sources, tum
+from hispatial_jax.data import records, scannet, tum
 from hispatial_jax.pp import cameras, codec, points
 
 _COLOUR, _DEPTH = (96, 130), (48, 64)  # as ScanNet's, a tenth of the size
@@ -124,9 +124,8 @@ def test_scannet_frames_that_cannot_be_used_say_why(scene):
   data = (scene / "color/10.png").read_bytes()
   (scene / "color/10.png").write_bytes(data[: len(data) // 2])
   assert _reason(source, "scene0001_00/10") == "truncated"
-  _, columns, problem = sources.make_encoded(source, "scene0001_00/9")
-  assert columns is None
-  assert "no file" in problem
+  with pytest.raises(codec.BadInput, match="no file"):
+    source.make("scene0001_00/9")
 
 
 def test_scannet_intrinsics_of_another_size_are_refused(scene):

@@ -68,6 +68,19 @@ def test_sums_do_not_depend_on_the_batch_size(batch_size):
   assert "loss/level3" not in got
 
 
+def test_general_questions_have_no_level():
+  def batches():
+    for batch in _batches(6, 6):
+      yield batch | {"qa": [{"level": level} for level in (0, 3, -1, 3, -1, 0)]}
+
+  fns = {"loss": _loss}
+  got = dict(qa_loss.Evaluator(fns, batches=batches).run(None))
+  # Row r has 1 + r % 4 tokens of r / 7 each.
+  assert got["loss/level3"] == pytest.approx((2 * 1 + 4 * 3) / 7 / 6)
+  assert got["loss/general"] == pytest.approx((3 * 2 + 1 * 4) / 7 / 4)
+  assert got["token_accuracy/general"] == 1
+
+
 def test_a_subset_and_nothing():
   assert _evaluate(23, 5, max_batches=2)["n"] == 10
   with pytest.raises(ValueError, match="no question"):

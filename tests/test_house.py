@@ -33,7 +33,7 @@ _MAY_IMPORT = {
     "report",
   },
   "predict": {"models", "weights", "pp", "core", "data", "moge"},
-  "precompute": {"moge", "data", "pp", "report", "core"},
+  "precompute": {"moge", "data", "pp", "report", "benchmarks", "core"},
   "report": {
     "benchmarks",
     "core",
@@ -60,6 +60,8 @@ _TENSORFLOW_DATA = {
   "data/builder.py",
   "data/shards.py",
   "precompute/beam.py",
+  "precompute/beam_flags.py",
+  "precompute/beam_model.py",
   "precompute/beam_worker.py",
 }
 

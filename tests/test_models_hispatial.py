@@ -7,6 +7,7 @@ import pytest
 
 from hispatial_jax.core import tree
 from hispatial_jax.models import hispatial, loss, sizes
+from hispatial_jax.pp import text
 
 _TOWER = {"width": 16, "depth": 2, "mlp_dim": 24, "num_heads": 2}
 
@@ -239,3 +240,26 @@ def test_loss_counts_tokens_or_examples():
   )
   with pytest.raises(ValueError, match="expected 'tokens' or 'examples'"):
     loss.next_token_loss(model, params, batch, reduce="mean")
+
+
+@pytest.mark.parametrize("reduce", ["tokens", "examples"])
+@pytest.mark.parametrize("most", [None, 5])
+def test_padding_alone_costs_nothing(reduce, most):
+  config = _config()
+  params, batch = _params(config), _batch()
+  for key, value in text.blank(2, 9).items():
+    batch[key] = value
+  batch["_mask"] = np.array([False, False])
+  batch["image"] = np.zeros_like(batch["image"])
+  batch["points"] = np.zeros_like(batch["points"])
+
+  def of(params):
+    model = hispatial.Model(**config)
+    return loss.next_token_loss(
+      model, params, batch, reduce=reduce, max_loss_tokens=most
+    )[0]
+
+  value, gradient = jax.value_and_grad(of)(params)
+  assert value == 0
+  for leaf in jax.tree.leaves(gradient):
+    assert not np.asarray(leaf).any()

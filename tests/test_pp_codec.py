@@ -121,3 +121,12 @@ def test_png_of_depth():
     codec.read_png(data[:-5])
   with pytest.raises(codec.BadInput, match="no uint16"):
     codec.read_png(cv2.imencode(".png", _picture())[1].tobytes())
+
+
+def test_smooth_depth_takes_few_bytes_and_noise_not_more_than_it_has_to():
+  smooth = (20_000 + 90 * np.mgrid[:64, :64].sum(0)).astype(np.uint16)
+  noise = np.random.default_rng(0).integers(1, 65_000, (64, 64))
+  for codes, most in ((smooth, 1_000), (noise.astype(np.uint16), 8_400)):
+    data = codec.write_png(codes)
+    assert len(data) < most
+    np.testing.assert_array_equal(codec.read_png(data), codes)

@@ -68,3 +68,26 @@ def test_what_unknown_pixels_hold():
   assert kept[0, 0].tolist() == [0] * 4
   assert kept[0, 1].tolist() == [8.75, -8.75, 35, 0]
   assert kept[1, 0].tolist() == [250, 250, 250, 0]
+
+
+def test_relative_depth():
+  depth = np.linspace(2, 4, 101, dtype=np.float32).reshape(1, 101)
+  depth[0, 7] = np.nan
+  near = points.points(np.tile(depth, (101, 1)), _K, 101)
+  got = points.get_relative_depth()({"points": near})["points"]
+  assert not got[..., :2].any()
+  np.testing.assert_array_equal(got[..., 3], near[..., 3])
+  assert got[0, 7].tolist() == [0, 0, 0, 0]
+  # 2 % at either end are 0 and 1; between them it is linear.
+  assert (got[0, :2, 2] == 0).all()
+  assert (got[0, 99:, 2] == 1).all()
+  assert got[0, 50, 2] == pytest.approx(0.5, abs=0.01)
+  # Neither the unit nor an offset can be told from it.
+  far = points.points(np.tile(5 * depth + 3, (101, 1)), _K, 101)
+  np.testing.assert_allclose(points.relative_depth(far), got, atol=1e-5)
+  nothing = points.points(np.zeros((2, 2), np.float32), _K, 2)
+  assert not points.relative_depth(nothing).any()
+  flat = points.points(np.ones((2, 2), np.float32), _K, 2)
+  assert (points.relative_depth(flat)[..., 2] == 0).all()
+  with pytest.raises(ValueError, match="after points"):
+    points.get_relative_depth()({})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hispatial_jax.core import tokenizer
-from hispatial_jax.pp import codec, text
+from hispatial_jax.pp import text
 
 _TWO = [([2, 10, 4], [20, 1]), ([2, 11, 12, 4], [21, 22, 1])]
 
@@ -57,9 +57,10 @@ def test_a_question_is_never_cut():
 
 def test_nothing_fits():
   op = text.get_tokenize(8, tokenizer=data_fakes.Tokenizer())
-  with pytest.raises(codec.BadInput) as error:
-    op({"id": "r1", "qa": [{"question": "why", "answer": "a long story"}]})
-  assert error.value.reason == "no_question"
+  out = op({"id": "r1", "qa": [{"question": "why", "answer": "a long story"}]})
+  assert out["qa"] == []
+  assert out["text"].shape == (0, 8)
+  assert out["dropped"] == {"answer_too_long": 1}
 
 
 def test_text_is_the_references(golden, tmp_path):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import data_fakes
 import precompute_fakes as fakes
 import pytest
 
@@ -44,13 +45,17 @@ def test_what_changes_the_records_changes_the_fingerprint(photos):
     _plan(photos, model),
     _plan(photos, {"sha256": "b"}),
     _plan(photos, size=64),
-    _plan(photos, batch_size=2),
+    _plan(photos, model, batch_size=2),
+    _plan(photos, square=64),
+    _plan(photos, depth_optional=True),
     plan.make(photos, plan.Options(shard_size=4), None),
     _plan(dataclasses.replace(photos, measured=("p0001.jpg",))),
     _plan(dataclasses.replace(photos, val_every=4)),
   ]
   assert len({todo.fingerprint for todo in all_of_them}) == len(all_of_them)
   assert _plan(photos, model).fingerprint == all_of_them[1].fingerprint
+  # What only a model looks at is nothing to records without one.
+  assert _plan(photos, batch_size=2).fingerprint == all_of_them[0].fingerprint
 
 
 def test_a_source_that_changes_meanwhile_is_noticed(photos, tmp_path):
@@ -125,3 +130,11 @@ def test_what_a_killed_run_left_is_removed(photos, tmp_path):
     path.write_text("{}")
   mine.begin(overwrite=False)
   assert not [path for path in left if path.exists()]
+
+
+def test_small_sources_are_cut_for_several_workers():
+  sizes = {
+    count: plan.even_size(data_fakes.Source(train=count, val=0))
+    for count in (5, 360, 2300, 100_000)
+  }
+  assert sizes == {5: 16, 360: 16, 2300: 96, 100_000: 256}

@@ -13,7 +13,7 @@ import precompute_fakes as fakes
 import pytest
 
 from hispatial_jax.data import builder, records
-from hispatial_jax.precompute import beam, plan, run, watch
+from hispatial_jax.precompute import beam, beam_flags, plan, run, watch
 
 _ROOT = pathlib.Path(__file__).parent.parent
 _COUNT, _BROKEN, _SHARD = 200, 17, 16
@@ -267,14 +267,14 @@ def test_a_full_disk_is_one_line_and_what_is_finished_stays(photos, tmp_path):
 
 
 def test_flags_of_beam():
-  flags, direct = beam.pipeline_flags((), 3)
+  flags, direct = beam_flags.check((), 3)
   assert (flags, direct) == (["--direct_num_workers=3"], True)
   given = ("--runner=DataflowRunner", "--project", "p")
-  assert beam.pipeline_flags(given, 1) == (list(given), False)
+  assert beam_flags.check(given, 1) == (list(given), False)
   given = ("--direct_num_workers=2", "--direct_running_mode=multi_threading")
-  assert beam.pipeline_flags(given, 1) == (list(given), True)
+  assert beam_flags.check(given, 1) == (list(given), True)
   with pytest.raises(ValueError, match="did you mean '--project'"):
-    beam.pipeline_flags(("--projct=p",), 1)
+    beam_flags.check(("--projct=p",), 1)
 
 
 def test_threads_of_beams_own(plain, photos, tmp_path):

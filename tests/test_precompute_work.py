@@ -6,7 +6,7 @@ import precompute_fakes as fakes
 import pytest
 
 from hispatial_jax.data import records
-from hispatial_jax.pp import codec
+from hispatial_jax.pp import codec, image, points
 from hispatial_jax.precompute import pictures, plan, tally, work
 
 
@@ -82,14 +82,14 @@ def test_bytes_of_a_jpeg_are_kept_and_other_files_encoded(photos, tmp_path):
   path = tmp_path / "photos" / "p0001.jpg"
   before = path.read_bytes()
   # The picture of the next one, as a PNG.
-  image = codec.read_image((tmp_path / "photos" / "p0002.jpg").read_bytes())
-  png = cv2.imencode(".png", image[..., ::-1])[1].tobytes()
+  whole = codec.read_image((tmp_path / "photos" / "p0002.jpg").read_bytes())
+  png = cv2.imencode(".png", whole[..., ::-1])[1].tobytes()
   (tmp_path / "photos" / "p0002.jpg").write_bytes(png)
   stored = {c["id"]: c["image"] for c in _shard(photos).columns}
   assert stored["p0001.jpg"] == before
   assert stored["p0002.jpg"][:2] == b"\xff\xd8"
   back = codec.read_image(stored["p0002.jpg"]).astype(int)
-  assert np.abs(back - image).mean() < 3  # JPEG at quality 95
+  assert np.abs(back - whole).mean() < 3  # JPEG at quality 95
 
 
 def test_larger_pictures_are_made_smaller(photos):
@@ -102,6 +102,104 @@ def test_larger_pictures_are_made_smaller(photos):
     )
   same = {c["id"]: c["image"] for c in _shard(photos, size=64).columns}
   assert same["p0000.jpg"] == photos.make("p0000.jpg")["image"]
+
+
+def test_sizes_are_those_of_the_source(photos):
+  """So that points go along the rays of the pixels that depth is from."""
+  for name, record in _by_id(_shard(photos, size=32)).items():
+    whole = codec.read_image(photos.make(name)["image"]).shape[:2]
+    depth = record["depth_m"].shape
+    if name in photos.measured:
+      depth = (24, 32)
+    assert record["native"].tolist() == [list(whole), list(depth)], name
+
+
+def test_what_needs_no_depth_is_kept_without(photos):
+  ids = photos.splits["train"][2:5]
+  options = plan.Options(depth_optional=True)
+  shard = work.make_shard(None, photos, ids, 4, options)
+  assert shard.bad == []
+  found = _by_id(shard)
+  assert list(found) == ids
+  assert np.isnan(found["p0004.jpg"]["depth_m"]).all()
+  assert found["p0003.jpg"]["depth_m"].max() == 3
+  assert shard.tally["without_depth"] == 2
+  assert shard.tally["pixels"]["all"] == 24 * 32
+  # Where there is a model, it is asked.
+  eyes = fakes.Eyes()
+  _shard(photos, eyes, depth_optional=True)
+  assert eyes.calls == 3
+
+
+def test_a_square_record_gives_the_points_of_the_whole_one(photos):
+  class Ramps(fakes.Photos):
+    def make(self, name):
+      record = super().make(name)
+      depth = np.linspace(1, 9, 30 * 40, dtype=np.float32).reshape(30, 40)
+      depth[::7, ::5] = 0
+      matrix = np.array([[0.9, 0, 0.52], [0, 1.1, 0.47], [0, 0, 1]], np.float32)
+      return record | {"depth_m": depth, "intrinsics": matrix}
+
+  source = Ramps(photos.folder)
+  ids = source.splits["train"][::3]  # those that are 4:3
+  options = plan.Options(square=28)
+  shard = work.make_shard(None, source, ids, 4, options)
+  assert [b.reason for b in shard.bad] == []
+  for name, record in _by_id(shard).items():
+    raw = source.make(name)
+    whole = codec.read_image(raw["image"])
+    assert record["native"].tolist() == [list(whole.shape[:2]), [30, 40]]
+    jpeg = codec.write_jpeg(None, image.resize(whole, 28), 95)
+    np.testing.assert_array_equal(record["image"], codec.read_image(jpeg))
+    seen = points.points(
+      record["depth_m"],
+      record["intrinsics"],
+      28,
+      native=tuple(record["native"][1]),
+    )
+    want = points.points(raw["depth_m"], raw["intrinsics"], 28)
+    np.testing.assert_array_equal(seen[..., 3], want[..., 3])
+    np.testing.assert_allclose(seen, want, rtol=6e-5)
+
+
+def test_a_square_hides_no_wrong_depth(photos):
+  class Wrong(fakes.Photos):
+    def make(self, name):
+      depth = np.ones((24, 24), np.float32)
+      if name == "p0003.jpg":
+        depth = np.ones((24, 32), np.float32)
+        depth[1, 1] = -1
+      if name == "p0006.jpg":
+        depth = np.ones(24, np.float32)
+      matrix = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]], np.float32)
+      return super().make(name) | {"depth_m": depth, "intrinsics": matrix}
+
+  shard = _shard(Wrong(photos.folder), square=16)
+  reasons = {item.id: item.reason for item in shard.bad}
+  # Every third one, p0002.jpg ..., is as wide as high and agrees.
+  assert reasons == {
+    f"p{k:04d}.jpg": "depth" if k in (3, 6) else "depth_size"
+    for k in range(12)
+    if k % 3 != 2
+  }
+
+
+def test_notes_are_counted_and_the_first_listed(photos):
+  class Noting(fakes.Photos):
+    def make(self, name):
+      notes = [("empty_qa", f"{name}: item {k} is empty") for k in range(15)]
+      return super().make(name) | {"notes": [*notes, ("roles", f"{name}: odd")]}
+
+  shard = _shard(Noting(photos.folder))
+  assert shard.tally["noted"] == {"empty_qa": 180, "roles": 12}
+  assert shard.notes[0] == (
+    "p0000.jpg",
+    "empty_qa",
+    "p0000.jpg: item 0 is empty",
+  )
+  assert shard.notes[15].reason == "roles"
+  assert len(shard.notes) == 100
+  assert len(shard.columns) == 12
 
 
 def test_bad_pictures_are_set_aside_and_disturb_nothing(photos, tmp_path):
@@ -190,6 +288,15 @@ def test_a_watch_can_stop_it(photos):
   assert seen == sorted(seen)
 
 
+def test_a_missing_package_is_no_bad_picture():
+  class NoTorch:
+    def make(self, name):
+      raise ImportError("needs torch")
+
+  with pytest.raises(ImportError, match="torch"):
+    pictures.read(NoTorch(), "a", 0)
+
+
 def test_reading_runs_ahead_but_not_far(photos):
   made = []
 
@@ -217,7 +324,9 @@ def test_reading_runs_ahead_but_not_far(photos):
 def test_tallies_add_up():
   depth = np.array([[1.0, 2.0], [np.nan, np.inf]], np.float32)
   matrix = np.array([[0.4, 0, 0.5], [0, 0.5, 0.5], [0, 0, 1]], np.float32)
-  one = tally.of_record(depth, matrix, {"image": b"123", "depth": b"12"})
+  one = tally.of_record(
+    depth, {"image": b"123", "depth": b"12", "intrinsics": matrix}
+  )
   assert one["pixels"] == {"all": 4, "valid": 2, "unknown": 1, "infinite": 1}
   assert one["fov"][20] == 1  # 102.7 degrees
   assert [k for k, n in enumerate(one["depth"]) if n] == [24, 27]

@@ -157,6 +157,24 @@ def test_a_run_without_points_stays_blind(workdir, tmp_path, rgb, depth):
   assert not eyes.asked
 
 
+def test_a_run_on_relative_depth_sees_no_metres(
+  workdir, tmp_path, rgb, depth, predictor
+):
+  for name in ("tokenizer.model", "checkpoints"):
+    (tmp_path / name).symlink_to(workdir / name)
+  config = json.loads((workdir / "config.json").read_text())
+  config["data"]["pp"] = "points(28)|resize(28)|relative_depth"
+  (tmp_path / "config.json").write_text(json.dumps(config))
+  model = predict.Predictor.load(tmp_path, max_new_tokens=4)
+  answer = model.ask(rgb, "How wide?", depth, _K)
+  assert answer.used_depth
+  assert model.ask(rgb, "How wide?", 2 * depth, _K).logp == answer.logp
+  one, two = (
+    predictor.ask(rgb, "How wide?", d, _K) for d in (depth, 2 * depth)
+  )
+  assert one.logp != two.logp
+
+
 def _with_exif(rgb, orientation):
   """JPEG bytes with an EXIF orientation tag put in by hand."""
   data = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])

@@ -271,6 +271,11 @@ def test_levels_are_filtered_and_several_questions_share_their_boxes():
     assert tasks(seed, levels=(0, 1)) <= {released.PIXEL, "vqa_orientation"}
 
 
+def test_texts_of_an_item():
+  item = {"a": ["x", {"b": "y", "c": 3}], "d": None, "e": [["z"]]}
+  assert released.texts(item) == ["x", "y", "z"]
+
+
 def test_unknown_weights_have_a_nearest_name():
   with pytest.raises(ValueError, match="vqa_orientation"):
     released_wild.weights_of({"vqa_orientaton": 1})

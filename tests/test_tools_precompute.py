@@ -67,7 +67,7 @@ def test_a_folder_becomes_records(tool, photos, model, tmp_path, capsys):
   assert tool.main([*args, "--max-bad-share", "0.1"]) == 0
   said = capsys.readouterr().out
   assert "19 records of" in said
-  assert "1 bad pictures left out (truncated: 1)" in said
+  assert "1 bad picture left out (truncated: 1)" in said
   out = tmp_path / "out"
   train = builder.open_split(out, "train")
   assert len(train) + len(builder.open_split(out, "val")) == 19
@@ -137,7 +137,7 @@ def test_records_hold_what_the_network_says(tool, golden, tmp_path, capsys):
   args = _args(photos, tmp_path, model, "--max-bad-share", "0.5")
   args += ["--batch-size", "2"]
   assert tool.main(args) == 0
-  assert "1 bad pictures left out (image: 1)" in capsys.readouterr().out
+  assert "1 bad picture left out (image: 1)" in capsys.readouterr().out
   eyes, out = infer.MoGe.load(model), tmp_path / "out"
   for stored in builder.open_split(str(out), "train"):
     record = records.decode(stored)

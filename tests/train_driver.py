@@ -42,6 +42,8 @@ def _row(number: int) -> dict:
 class Batches:
   """Stands for pipeline.train_iterator."""
 
+  notes = ()
+
   def __init__(self, cfg, *, tokenizer, batch_size, process_index, **kwargs):
     self._at, self._size, self._process = 0, batch_size, process_index
     self._all = batch_size * kwargs["process_count"]
@@ -62,8 +64,11 @@ class Batches:
   def get_state(self):
     return {"batches": self._at}
 
-  def set_state(self, state):
-    self._at = state["batches"]
+  def set_state(self, *states):
+    self._at = states[0]["batches"]
+
+  def figures(self):
+    return {"data/seen": self._at * self._all}
 
 
 if __name__ == "__main__":

@@ -1,50 +1,60 @@
-"""Makes records (TFDS, ArrayRecord) of the toy world or of your own pictures.
+"""Makes records (TFDS, ArrayRecord): toy world, your pictures, released data.
 
   python tools/build_records.py toyworld --out data/toy --train 2000 --val 200
   python tools/build_records.py jsonl my/pictures.jsonl --out data/mine
   python tools/build_records.py scannet scans/ --out data/scannet --stride 20
   python tools/build_records.py tum rgbd_dataset_freiburg1_xyz --out data/tum
   python tools/build_records.py images photos/ --out data/photos
+  python tools/build_records.py ca1m 'CA1M/*.tar' --out data/ca1m --size 448
 
-Pictures of `images` (a folder, tar shards, a TFDS set) get no depth here.
-
-The dataset appears in OUT/records/1.0.0 once it is whole. The same command
-again finds it there and does nothing; other settings need --overwrite.
+Depth is what the source says; pictures without (`images`, a `jsonl`) are kept
+without: tools/precompute_points.py sees it for them. The same command goes on
+where a killed or stopped one was, ends in the same files, and where it is done
+does nothing; other settings need --overwrite. What cannot be used is listed in
+OUT/quarantine.jsonl; OUT/report.html shows what was made.
 """
 
 import argparse
-import logging
+import functools
 import os
 import sys
-import time
+
+from hispatial_jax.precompute import command
 
 # Records and questions of each that the small tokenizer learns from.
 _TEXT_RECORDS, _TEXT_QUESTIONS = 300, 16
+# Of what gave no id, lines on the screen; all are in the quarantine.
+_MOST_SAID = 20
+_RELEASED = {
+  "wild": "Objects365 and COYO, as HiSpatial-Data releases them",
+  "ca1m": "CA-1M, likewise",
+  "general": "general questions with point maps, likewise",
+}
 
 
 def main(argv=None) -> int:
-  """Returns the exit code: 0, or 1 after one line of error."""
-  args = _parse(argv)
-  logging.basicConfig(level=logging.ERROR, format="%(message)s")
-  logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-  logging.getLogger("hispatial_jax").setLevel(logging.WARNING)
-  try:
-    source = _source(args)
-    _build(args, source)
+  """Returns the exit status: 0, 1 after a line of error, 128 + a signal's."""
+  args, flags, own = _parse(argv)
+
+  def make():
+    _build(args, flags, own)
     if args.tokenizer:
       _train_tokenizer(args.out, args.tokenizer, args.vocab)
-  except (ValueError, OSError) as error:
-    print(f"error: {error}", file=sys.stderr)
-    return 1
-  return 0
+
+  return command.main(make, args.debug)
 
 
 def _parse(argv):
   parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+    allow_abbrev=False,
   )
   kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
-  toy = kinds.add_parser("toyworld", help="rendered rooms and tabletops")
+  add = functools.partial(
+    kinds.add_parser, allow_abbrev=False, epilog=command.BEAM_FLAGS
+  )
+  toy = add("toyworld", help="rendered rooms and tabletops")
   toy.add_argument("--train", type=int, default=2000, help="scenes (2000)")
   toy.add_argument("--val", type=int, default=200, help="scenes (200)")
   toy.add_argument("--size", type=int, default=112, help="pixels (112)")
@@ -52,136 +62,184 @@ def _parse(argv):
   toy.add_argument(
     "--scene", choices=["room", "tabletop"], help="only one kind"
   )
-  own = kinds.add_parser("jsonl", help="your own pictures")
-  own.add_argument("file", help="one JSON object a line: data/sources.py says")
-  for kind in (toy, own, *_picture_kinds(kinds)):
-    kind.add_argument("--out", required=True, help="folder of the dataset")
-    kind.add_argument(
-      "--workers",
-      type=int,
-      default=os.cpu_count(),
-      help="processes (all cores)",
-    )
-    kind.add_argument("--overwrite", action="store_true", help="replace it")
-    kind.add_argument(
-      "--skip-bad", action="store_true", help="leave bad records out"
-    )
-    kind.add_argument("--tokenizer", help="also train a small one: FILE.model")
-    kind.add_argument("--vocab", type=int, default=1024, help="its pieces")
-  return parser.parse_args(argv)
+  _add_common(toy, "0")
+  for kind in (*_own(add), *_measured(add)):
+    _add_sizes(kind)
+    _add_common(kind, "0")
+  for kind in _released(add):
+    _add_sizes(kind)
+    _add_common(kind, "0.01")
+  args, flags = parser.parse_known_args(argv)
+  own = kinds.choices[args.kind]._option_string_actions
+  return args, tuple(flags), tuple(own)
 
 
-def _picture_kinds(kinds):
-  """The parsers of `images`, `scannet` and `tum`."""
-  images = kinds.add_parser("images", help="pictures without depth")
+def _own(add):
+  """The parsers of `jsonl`, `images` and `tfds`."""
+  jsonl = add("jsonl", help="your own pictures")
+  jsonl.add_argument("path", help="a JSON object a line: data/sources.py says")
+  images = add("images", help="pictures without depth")
   images.add_argument("path", help="folder, tars or their pattern, TFDS set")
-  images.add_argument(
-    "--val", type=float, default=0.0, help="share of split val (0)"
-  )
-  measured = [
-    kinds.add_parser(name, help=f"measured depth in the layout of {layout}")
+  _add_val(images)
+  tfds = add("tfds", help="records of ours, or another set with pictures")
+  tfds.add_argument("path", help="its folder, or one or two above it")
+  return jsonl, images, tfds
+
+
+def _measured(add):
+  """The parsers of `scannet` and `tum`."""
+  found = [
+    add(name, help=f"measured depth in the layout of {layout}")
     for name, layout in (("scannet", "ScanNet"), ("tum", "TUM RGB-D"))
   ]
-  for kind in measured:
+  for kind in found:
     kind.add_argument("path", help="a scene or sequence, or a folder of them")
-    kind.add_argument("--size", type=int, default=0, help="longest side (all)")
     kind.add_argument("--stride", type=int, default=1, help="every Nth (1)")
-  measured[1].add_argument(
+  found[1].add_argument(
     "--intrinsics", help="K.json of the camera, as `hispatial ask` takes it"
   )
-  return [images, *measured]
+  return found
+
+
+def _released(add):
+  """The parsers of the data that HiSpatial's authors released."""
+  for name, what in _RELEASED.items():
+    kind = add(name, help=what)
+    kind.add_argument("path", help="tar shards: folder or pattern")
+    kind.add_argument("--name", help="of the source, as records call it")
+    _add_val(kind)
+    yield kind
+
+
+def _add_val(kind) -> None:
+  kind.add_argument(
+    "--val", type=float, default=0.0, help="share of split val, by name (0)"
+  )
+
+
+def _add_sizes(kind) -> None:
+  kind.add_argument(
+    "--size",
+    type=int,
+    default=0,
+    help="S: picture and depth at S x S, as resize(S) and points(S) would make"
+    " them (0: as they are)",
+  )
+  kind.add_argument(
+    *command.names("max-side"),
+    type=int,
+    default=0,
+    help="instead: the longer side at most, by area averaging (0: any)",
+  )
+
+
+def _add_common(kind, share: str) -> None:
+  """What every kind takes; `share` is its --max-bad-share."""
+  add = kind.add_argument
+  add("--out", required=True, help="folder of the dataset, or a bucket")
+  add("--overwrite", action="store_true", help="replace other records there")
+  command.add_work(kind, workers=os.cpu_count() or 1, shard_size=None)
+  add(
+    *command.names("skip-bad"),
+    action="store_true",
+    help="however many: --max-bad-share 1",
+  )
+  command.add_bad(kind, share)
+  kind.set_defaults(max_bad_share=float(share))
+  add("--tokenizer", help="also train a small one: FILE.model")
+  add("--vocab", type=int, default=1024, help="its pieces")
 
 
 def _source(args):
-  from hispatial_jax.data import sources
-
-  if args.kind == "toyworld":
-    return sources.ToyWorld(
-      train=args.train,
-      val=args.val,
-      size=args.size,
-      seed=args.seed,
-      kind=args.scene,
-    )
-  if args.kind == "jsonl":
-    return sources.Folders(args.file)
-  return _pictures(args)
-
-
-def _pictures(args):
-  """The source of `images`, `scannet` and `tum`; says what it left out."""
-  from hispatial_jax.data import pictures, scannet, tum
+  from hispatial_jax.data import pictures, scannet, sources, tum
   from hispatial_jax.pp import given
 
-  if args.kind == "scannet":
-    return scannet.ScanNet(args.path, args.size, args.stride)
-  if args.kind == "tum":
-    camera = None
-    if args.intrinsics:
-      said = given.read_json(args.intrinsics)
-      camera = given.intrinsics(said, args.intrinsics).ravel().tolist()
-    return tum.Tum(args.path, args.size, args.stride, camera)
-  source = pictures.open_source(args.path, val=args.val)
-  for reason, what in getattr(source, "problems", []):
+  match args.kind:
+    case "toyworld":
+      return sources.ToyWorld(
+        train=args.train,
+        val=args.val,
+        size=args.size,
+        seed=args.seed,
+        kind=args.scene,
+      )
+    case "jsonl":
+      return sources.Folders(args.path)
+    case "images":
+      return pictures.open_source(args.path, val=args.val)
+    case "tfds":
+      return pictures.Dataset(args.path)
+    case "scannet":
+      return scannet.ScanNet(args.path, stride=args.stride)
+    case "tum":
+      camera = None
+      if args.intrinsics:
+        said = given.read_json(args.intrinsics)
+        camera = given.intrinsics(said, args.intrinsics).ravel().tolist()
+      return tum.Tum(args.path, stride=args.stride, intrinsics=camera)
+  from hispatial_jax.data import released
+
+  name = {"name": args.name} if args.name else {}
+  return released.Shards(args.path, kind=args.kind, val=args.val, **name)
+
+
+def _build(args, flags, own) -> None:
+  from hispatial_jax.precompute import plan, run
+
+  crew = command.beam_crew(args, flags, own, None)
+  source = _source(args)
+  for reason, what in list(getattr(source, "problems", ()))[:_MOST_SAID]:
     print(f"left out ({reason}): {what}", file=sys.stderr)
-  return source
-
-
-def _build(args, source) -> None:
-  import tensorflow_datasets as tfds
-  import tqdm
-
-  from hispatial_jax.data import builder
-
-  tfds.disable_progress_bar()
-  there = builder.description(args.out)
-  if there is not None and not args.overwrite:
-    if there == source.describe():
-      print(f"{args.out} already holds these records: nothing to do")
-      return
-    raise FileExistsError(
-      f"{args.out} holds records of other settings ({there}); choose another"
-      " --out, or --overwrite"
-    )
+  options = plan.Options(
+    shard_size=args.shard_size or plan.even_size(source),
+    size=getattr(args, "max_side", 0),
+    square=0 if args.kind == "toyworld" else args.size,
+    depth_optional=True,
+  )
   wanted = {split: len(ids) for split, ids in source.splits.items()}
   text = ", ".join(f"{count} {split}" for split, count in wanted.items())
-  print(f"making {text} records in {args.out} with {args.workers} processes")
-  begin = time.monotonic()
-  with tqdm.tqdm(
-    total=sum(wanted.values()), unit=" records", mininterval=2, leave=False
-  ) as bar:
-    found = builder.build(
-      source,
-      args.out,
-      workers=args.workers,
-      skip_bad=args.skip_bad,
-      overwrite=args.overwrite,
-      on_record=bar.update,
-    )
-  _summary(found, time.monotonic() - begin)
+  print(f"{text} records for {args.out}, {args.workers} processes", flush=True)
+  done = run.run(
+    source,
+    args.out,
+    options,
+    crew,
+    max_bad_share=1.0 if args.skip_bad else args.max_bad_share,
+    overwrite=args.overwrite,
+    redo_bad=args.redo_bad,
+  )
+  if done["was_whole"]:
+    print(f"{args.out} already holds these records: nothing to do")
+  else:
+    _print_summary(args.out, done)
 
 
-def _summary(found, seconds: float) -> None:
-  total = sum(split["records"] for split in found.values())
-  for name, split in found.items():
+def _print_summary(out: str, done) -> None:
+  speed, lines = done["speed"], []
+  for name, split in done["splits"].items():
     size = split["bytes"] / max(split["records"], 1) / 1e3
-    left_out = split["wanted"] - split["records"]
-    note = f", {left_out} bad ones left out" if left_out else ""
-    print(f"  {name}: {split['records']} records of {size:.1f} kB{note}")
-  print(f"  {seconds:.1f} s, {total / seconds:.1f} records/s")
+    lines.append(f"  {name}: {split['records']:,} records of {size:.1f} kB")
+  lines += command.left_out(out, done)
+  if speed["images"]:
+    rate = speed["images_per_second"]
+    lines.append(f"  {speed['seconds']:.1f} s, {rate:.1f} records/s")
+  if done["report"]:
+    lines.append(f"  {done['report']}")
+  print("\n".join(lines))
 
 
 def _train_tokenizer(folder: str, path: str, vocab: int) -> None:
   """Learns pieces from the phrase bank and from what the records ask."""
   from hispatial_jax.core import tokenizer
   from hispatial_jax.data import builder, records
-  from hispatial_jax.qa import generate, say
+  from hispatial_jax.qa import generate, released, say
 
   texts = list(say.all_texts())
   train = builder.open_split(folder, "train")
   for number in range(min(len(train), _TEXT_RECORDS)):
     record = records.decode(train[number])
-    texts += [qa[key] for qa in record["qa"] for key in ("question", "answer")]
+    for qa in record["qa"]:
+      texts += [qa["question"], qa["answer"], *released.texts(qa["meta"])]
     for qa in generate.draw(record, 0, _TEXT_QUESTIONS):
       texts += [qa.question, qa.answer]
   words = tokenizer.train_small(texts, vocab_size=vocab, path=path)
@@ -189,4 +247,4 @@ def _train_tokenizer(folder: str, path: str, vocab: int) -> None:
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  command.leave(main())

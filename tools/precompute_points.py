@@ -18,12 +18,11 @@ import argparse
 import functools
 import importlib
 import inspect
-import logging
 import os
-import sys
 
-_EPILOG = """Any flag of Apache Beam may follow SOURCE, say
---runner DataflowRunner --project P --region R --temp_location gs://B/tmp.
+from hispatial_jax.precompute import command
+
+_EPILOG = f"""{command.BEAM_FLAGS}
 Compiled programs are kept between runs where JAX_COMPILATION_CACHE_DIR says."""
 
 
@@ -40,22 +39,10 @@ _KINDS = {
 
 def main(argv=None) -> int:
   """Returns the exit status: 0, 1 after a line of error, 128 + a signal's."""
-  args, flags = _parse(argv)
-  logging.basicConfig(level=logging.ERROR, format="%(message)s")
-  logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-  from hispatial_jax.precompute import run
-
-  try:
-    _print_summary(args, _run(args, flags))
-  except run.Interrupted as error:
-    print(error, file=sys.stderr, flush=True)
-    return error.code
-  except (ValueError, OSError, RuntimeError, ImportError) as error:
-    if args.debug:
-      raise
-    print(f"error: {error}", file=sys.stderr, flush=True)
-    return 1
-  return 0
+  args, flags, own = _parse(argv)
+  return command.main(
+    lambda: _print_summary(args, _run(args, flags, own)), args.debug
+  )
 
 
 def _parse(argv):
@@ -77,32 +64,24 @@ def _parse(argv):
   )
   _add_options(parser.add_argument_group("what the records depend on"))
   _add_work(parser.add_argument_group("who works"))
-  bad = parser.add_argument_group("bad pictures")
-  bad.add_argument(
-    *_names("max-bad-share"),
-    type=float,
-    default=0.01,
-    help="of all pictures; more end the run (0.01)",
-  )
-  bad.add_argument(
-    *_names("redo-bad"),
-    action="store_true",
-    help="make shards with bad pictures again",
-  )
-  add("--debug", action="store_true", help="show where an error comes from")
+  command.add_bad(parser.add_argument_group("bad pictures"), "0.01")
+  parser.set_defaults(max_bad_share=0.01)
   args, flags = parser.parse_known_args(argv)
   if args.on_devices and flags:
     parser.error(f"unknown with --on_devices: {' '.join(flags)}")
-  return args, (f"--runner={args.runner}", *flags)
+  return args, tuple(flags), tuple(parser._option_string_actions)
 
 
 def _add_options(group) -> None:
   number = functools.partial(group.add_argument, type=int)
   number("--size", default=0, help="at most so many pixels a side (0: as is)")
-  number(*_names("batch-size"), default=8, help="pictures for each device (8)")
-  number(*_names("shard-size"), default=256, help="pictures of a file (256)")
   number(
-    *_names("resolution-level"), default=9, help="0..9, how finely to look (9)"
+    *command.names("batch-size"), default=8, help="pictures for each device (8)"
+  )
+  number(
+    *command.names("resolution-level"),
+    default=9,
+    help="0..9, how finely to look (9)",
   )
   group.add_argument(
     "--dtype",
@@ -114,25 +93,19 @@ def _add_options(group) -> None:
 
 def _add_work(group) -> None:
   add = group.add_argument
-  add("--runner", default="DirectRunner", help="of Apache Beam (DirectRunner)")
-  add("--workers", type=int, default=1, help="processes of Beam's runner (1)")
-  add("--threads", type=int, help="of each, that read and compress (cores)")
+  command.add_work(group, workers=1, shard_size=256)
   add(
-    *_names("on-devices"),
+    *command.names("on-devices"),
     action="store_true",
     help="all local and remote JAX devices, instead of Beam",
   )
   add("--distributed", action="store_true", help="several processes (a pod)")
   add("--coordinator", help="HOST:PORT, where nothing tells it")
-  add(*_names("num-processes"), type=int)
-  add(*_names("process-id"), type=int)
+  add(*command.names("num-processes"), type=int)
+  add(*command.names("process-id"), type=int)
 
 
-def _names(name: str) -> list[str]:
-  return [f"--{name}", f"--{name.replace('-', '_')}"]
-
-
-def _run(args, flags):
+def _run(args, flags, own):
   from hispatial_jax.precompute import plan, run
 
   options = plan.Options(
@@ -141,7 +114,7 @@ def _run(args, flags):
     size=args.size,
     resolution_level=args.resolution_level,
   )
-  crew = _crew(args, flags)
+  crew = _crew(args, flags, own)
   source = _source(args)
   return run.run(
     source,
@@ -155,26 +128,20 @@ def _run(args, flags):
   )
 
 
-def _crew(args, flags):
+def _crew(args, flags, own):
   """Whoever works; flags of Beam's are checked here, before anything is."""
-  from hispatial_jax.precompute import work
-
-  threads = args.threads or work.THREADS
   load = _loader(args)
-  if args.on_devices:
-    from hispatial_jax.precompute import devices
+  if not args.on_devices:
+    return command.beam_crew(args, flags, own, load)
+  from hispatial_jax.precompute import devices, work
 
-    devices.start(
-      args.coordinator,
-      args.num_processes,
-      args.process_id,
-      distributed=args.distributed,
-    )
-    return devices.Crew(load, threads)
-  from hispatial_jax.precompute import beam
-
-  beam.pipeline_flags(flags, args.workers)
-  return beam.Crew(load, args.workers, threads, flags)
+  devices.start(
+    args.coordinator,
+    args.num_processes,
+    args.process_id,
+    distributed=args.distributed,
+  )
+  return devices.Crew(load, args.threads or work.THREADS)
 
 
 def _loader(args):
@@ -217,34 +184,17 @@ def _source(args):
 
 def _print_summary(args, done) -> None:
   counted, speed = done["tally"], done["speed"]
-  bad = sum(counted["bad"].values())
-  reasons = ", ".join(f"{k}: {v}" for k, v in counted["bad"].items())
-  note = f", {bad} bad pictures left out ({reasons})" if bad else ""
   size = counted["bytes"]["stored"] / max(1, counted["records"]) / 1e3
   pixels = counted["pixels"]
   valid = 100 * pixels["valid"] / max(1, pixels["all"])
-  print(
-    f"{args.out}: {counted['records']:,} records of {size:.1f} kB{note}\n"
+  lines = [
+    f"{args.out}: {counted['records']:,} records of {size:.1f} kB",
     f"  {valid:.1f} % of the pixels valid; {speed['images']:,} images in"
-    f" {speed['seconds']:.1f} s, {speed['images_per_second']:.2f} a second"
-  )
-  if done["problems"]:
-    reasons = ", ".join(f"{k}: {v}" for k, v in done["problems"].items())
-    print(f"  no picture in what the source also holds ({reasons})")
-
-
-def _leave(code: int) -> None:
-  """Ends also where workers still hold threads; other processes first."""
-  sys.stdout.flush()
-  sys.stderr.flush()
-  if code and "jax" in sys.modules:
-    import jax
-
-    if jax.distributed.is_initialized():
-      jax.distributed.shutdown()
-  if code:
-    os._exit(code)
+    f" {speed['seconds']:.1f} s, {speed['images_per_second']:.2f} a second",
+    *command.left_out(args.out, done),
+  ]
+  print("\n".join(lines))
 
 
 if __name__ == "__main__":
-  _leave(main())
+  command.leave(main())

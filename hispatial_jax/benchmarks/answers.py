@@ -7,7 +7,7 @@ inside a word: the "no" of "notice" and the "B" of "Because" are not answers.
 
 import re
 
-from hispatial_jax.benchmarks import quantities
+from hispatial_jax.benchmarks import numerals, quantities
 
 Parse = quantities.Parse
 strip = quantities.strip
@@ -39,6 +39,12 @@ def options(question: str) -> list[tuple[str, str]]:
 def _words(text: str) -> str:
   said = (word.rstrip(".") for word in re.findall(r"[\w.]+", text.lower()))
   return " ".join(word for word in said if word)
+
+
+def _core(text: str) -> str:
+  """Words without articles, number words in digits: "Three." is "3"."""
+  said = numerals.digits(re.sub(r"(?i)\b(?:the|an?) ", "", text))
+  return _words(said)
 
 
 def _bare(text: str, labels: list[str]) -> int | None:
@@ -84,6 +90,20 @@ def _standing(text: str, labels: list[str]) -> set[int]:
   return found
 
 
+def _leading(text: str, choices: list[tuple[str, str]]) -> Parse | None:
+  """Rule 2: a label in front, unless another option's text follows."""
+  labels = [label for label, _ in choices]
+  match = re.match(rf"(?:[(\[]({_LABEL})[)\]][.:]?|({_LABEL})[.):])\s*", text)
+  index = _index(match[1] or match[2], labels) if match else None
+  if index is None:
+    return None
+  rest = _words(text[match.end() :])
+  other = [i for i, (_, t) in enumerate(choices) if _words(t) == rest != ""]
+  if other and index not in other:
+    return Parse(None, "label and text disagree")
+  return Parse(index, "leading label")
+
+
 def choice(text: str, choices: list[tuple[str, str]]) -> Parse:
   """Index of the chosen option; the first rule that applies decides.
 
@@ -95,14 +115,9 @@ def choice(text: str, choices: list[tuple[str, str]]) -> Parse:
   bare = _bare(text, labels)
   if bare is not None:
     return Parse(bare, "bare label")
-  match = re.match(rf"(?:[(\[]({_LABEL})[)\]][.:]?|({_LABEL})[.):])\s*", text)
-  if match and _index(match[1] or match[2], labels) is not None:
-    index = _index(match[1] or match[2], labels)
-    rest = _words(text[match.end() :])
-    other = [i for i, (_, t) in enumerate(choices) if _words(t) == rest != ""]
-    if other and index not in other:
-      return Parse(None, "label and text disagree")
-    return Parse(index, "leading label")
+  leading = _leading(text, choices)
+  if leading:
+    return leading
   stated = re.findall(
     rf"(?i:\b(?:answer|option|choice)\b(?:\s+(?:is|would be))?\s*:?)"
     rf"\s*[(\[]?({_LABEL})[)\]]?(?=[.,;:!]|\s*$)",
@@ -121,6 +136,11 @@ def choice(text: str, choices: list[tuple[str, str]]) -> Parse:
       return Parse(found.pop(), why)
     if found:
       return Parse(None, f"several options by {why}")
+  same = [
+    i for i, (_, t) in enumerate(choices) if _core(t) == _core(text) != ""
+  ]
+  if len(same) == 1:
+    return Parse(same[0], "option text but for its article or number word")
   return Parse(None, "no option named" if text else "empty")
 
 

@@ -98,13 +98,23 @@ def reference(text: str, letter: str) -> int:
   return int(letter in re.sub(r"[ ()]", "", text.replace("<eos>", "")))
 
 
-def official(text: str, example: base.Example) -> int:
-  """Cambrian's: first character behind the last "answer is" or "answer:"."""
+def first_character(text: str, ends: str) -> str:
+  """Cambrian's: of what follows the last "answer is" or "answer:".
+
+  Args:
+    text: the answer.
+    ends: marks it drops from the end; 3-D drops more than 2-D.
+  """
   low = text.lower().strip()
   for lead in ("answer is", "answer is:", "answer:"):
     low = low.split(lead)[-1]
+  return low.strip().rstrip(ends).lstrip("(").rstrip(")")[:1]
+
+
+def official(text: str, example: base.Example) -> int:
+  """Cambrian's verdict; in 3-D an option of one character may be said too."""
   deep = example.category["split"] == "3D"
-  said = low.strip().rstrip(".:," if deep else ".").lstrip("(").rstrip(")")[:1]
+  said = first_character(text, ".:," if deep else ".")
   truth = dict(example.options)[example.truth]
   return int(said == example.truth.lower() or (deep and said == truth))
 

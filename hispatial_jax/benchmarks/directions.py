@@ -55,6 +55,18 @@ def pair(text: str) -> Parse:
   return Parse(values, "first pair in brackets")
 
 
+def loc_as_pairs(text: str) -> str:
+  """`<locYYYY><locXXXX>` of 0..1023, y first, written as (x, y) of 0..1.
+
+  No reader does this by itself: a run that does must say so.
+  """
+  return re.sub(
+    r"<loc(\d{4})>\s*<loc(\d{4})>",
+    lambda m: f"({int(m[2]) / 1024:.4f}, {int(m[1]) / 1024:.4f})",
+    text,
+  )
+
+
 def triple(text: str) -> Parse:
   """Three numbers as they were said: a direction, not yet of length one."""
   found = quantities.numbers(text)

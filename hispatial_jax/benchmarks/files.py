@@ -87,10 +87,11 @@ class Files:
     return []
 
   def ending(self, tail: str) -> str:
-    """The name that ends in these one to three parts, or ""."""
+    """The name that ends in the last three parts of this one, or ""."""
     if tail in self.entries:
       return tail
-    return _tails(self).get(tail.strip("/"), "")
+    parts = tail.replace("\\", "/").strip("/").split("/")
+    return _tails(self).get("/".join(parts[-3:]), "")
 
   def need(self, *patterns: str, hint: str) -> list[str]:
     """As `find`, but nothing found is an error that says where to get it."""

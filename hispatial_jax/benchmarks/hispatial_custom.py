@@ -24,6 +24,7 @@ problem solving reads what follows the last "final answer".
 
 import json
 import math
+import pathlib
 import re
 
 from hispatial_jax.benchmarks import (
@@ -142,6 +143,27 @@ def load(path, splits=None) -> list[base.Example]:
         "question and answer"
       ) from error
   return loading.unique(out, NAME)
+
+
+def save(folder, questions) -> None:
+  """Writes questions in this format.
+
+  Args:
+    folder: made if it isn't there; must hold no custom_bench.jsonl yet.
+    questions: dicts of task, question, answer, image (bytes of a PNG) and
+      maybe level.
+  """
+  folder, lines = pathlib.Path(folder), []
+  (folder / "images").mkdir(parents=True, exist_ok=True)
+  for number, item in enumerate(questions):
+    key, name = f"{item['task']}/{number}", f"images/{number:05d}.png"
+    _truth(item["answer"], key)
+    level = item.get("level", 1 + TASKS.index(item["task"]))
+    kept = {name_: item[name_] for name_ in ("task", "question", "answer")}
+    (folder / name).write_bytes(pictures.checked(item["image"], key))
+    lines.append(json.dumps({"id": key, "level": level, "image": name, **kept}))
+  with open(folder / "custom_bench.jsonl", "x") as file:
+    file.write("\n".join(lines) + "\n")
 
 
 def _final(text: str) -> str:

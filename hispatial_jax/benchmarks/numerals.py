@@ -14,7 +14,7 @@ _WORDS = {word: i for i, word in enumerate(ONES)} | {
   word: 10 * (i + 2) for i, word in enumerate(_TENS)
 }
 _TEN, _ONE = "|".join(_TENS), "|".join(ONES[1:10])
-_UNITS = r"met|cent|mill|kilo|inch|foot|feet|yard|[ck]?m\b|mm\b"
+_UNITS = r"met(?:er|re)|centi|milli|kilo|inch|foot|feet|yard|[ckm]?m\b"
 _GLYPHS = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3"}
 
 

@@ -96,6 +96,20 @@ def _group(source, name, table, index, need, more, images):
     yield row, cells, errors[at]
 
 
+def _columns(source, name, table, need, images, optional):
+  """(optional plain columns, picture columns) that a file has."""
+  there = table.schema_arrow.names
+  missing = [c for c in (*need, *images) if c not in there]
+  if missing:
+    raise base.DataError(
+      f"{source.root}/{name}: no column {', '.join(missing)}; it has "
+      f"{', '.join(there)}"
+    )
+  more = [c for c in optional if c in there]
+  pictures_ = [c for c in more if c.endswith(("image", "mask"))]
+  return [c for c in more if c not in pictures_], [*images, *pictures_]
+
+
 def rows(
   source: files.Files,
   names: list[str],
@@ -118,28 +132,16 @@ def rows(
   """
   arrow, out = _arrow(), []
   for name in names:
-    where = f"{source.root}/{name}"
     try:
       with source.open(name) as file:
         table = arrow.parquet.ParquetFile(file)
-        there = table.schema_arrow.names
-        missing = [c for c in (*need, *images) if c not in there]
-        if missing:
-          raise base.DataError(
-            f"{where}: no column {', '.join(missing)}; it has "
-            f"{', '.join(there)}"
-          )
-        more = [c for c in optional if c in there]
-        seen = [c for c in more if c.endswith(("image", "mask"))]
-        plain = [c for c in more if c not in seen]
+        plain, seen = _columns(source, name, table, need, images, optional)
         for index in range(table.num_row_groups):
-          for row in _group(
-            source, name, table, index, need, plain, (*images, *seen)
-          ):
+          for row in _group(source, name, table, index, need, plain, seen):
             out.append(Row(len(out), *row))
     except (arrow.ArrowException, OSError) as error:
       raise base.DataError(
-        f"{where}: cannot be read as parquet ({error}); it may be cut short: "
-        "get it again"
+        f"{source.root}/{name}: cannot be read as parquet ({error}); it may be "
+        "cut short: get it again"
       ) from error
   return out

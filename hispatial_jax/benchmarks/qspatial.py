@@ -146,7 +146,7 @@ def _reference_number(text: str) -> float | None:
   return float(match[0]) if match else None
 
 
-def _notebook_m(text: str) -> float | None:
+def notebook_m(text: str) -> float | None:
   """The notebook's: last scalar{} and distance_unit{}; unknown units as cm."""
   scalars = re.findall(r"scalar{([^}]*)}", text)
   units = re.findall(r"distance_unit{([^}]*)}", text)
@@ -167,7 +167,7 @@ def score(example: base.Example, text: str) -> dict:
   ratio = None
   if found.parsed and not missing:
     ratio = _ratio(found.value, truth)
-  number, notebook = _reference_number(text), _notebook_m(text)
+  number, notebook = _reference_number(text), notebook_m(text)
   near = number is not None and 0.5 * truth < number < 2.0 * truth
   official = bool(notebook) and _ratio(notebook, truth) < 2 and not missing
   return {

@@ -46,7 +46,7 @@ _DECIMAL_COMMA = re.compile(
 )
 _RANGE = re.compile(
   rf"(?P<between>between\s+)?(?<![\w.])(?P<low>{_NUMBER})\s*"
-  rf"(?P<unit1>(?:{_UNIT})(?![a-z]))?\s*(?P<join>-|–|—|~|to|and)\s*"
+  rf"(?P<unit1>(?:{_UNIT})(?![a-z]))?\s*(?P<join>-|–|—|~|to|and|or)\s*"
   rf"(?P<high>{_NUMBER})\s*(?P<unit2>{_UNIT})(?![a-z])"
 )
 _SPECIAL = re.compile(
@@ -150,6 +150,11 @@ def _lengths(text: str) -> list[float]:
       continue
     high = _METRES[_unit(match["unit2"])]
     low = _METRES[_unit(match["unit1"])] if match["unit1"] else high
+    if match["join"] == "or":  # two answers, of which the first lacks a unit
+      one, other = _number(match["low"]) * low, _number(match["high"]) * high
+      found.append((match.start(), match.start(), one, None))
+      found.append((match.start(), match.end(), other, None))
+      continue
     value = (_number(match["low"]) * low + _number(match["high"]) * high) / 2
     found.append((match.start(), match.end(), value, None))
   spans = [(start, end) for start, end, _, _ in found]

@@ -138,7 +138,7 @@ def candidates(examples) -> list:
   return ["yes", "no"]
 
 
-def _official_point(text: str) -> tuple[float, float] | None:
+def official_point(text: str) -> tuple[float, float] | None:
   """The official script's: a round pair, else a square one, else a list."""
   number = r"(\d+\.?\d*)"
   for left, right in ((r"\(", r"\)"), (r"\[", r"\]")):
@@ -167,7 +167,7 @@ def _official_point(text: str) -> tuple[float, float] | None:
 def _official(example: base.Example, text: str) -> int:
   if not _points(example):
     return int(text.strip().lower().startswith(example.truth))
-  point = _official_point(text)
+  point = official_point(text)
   return int(point is not None and directions.inside(point, example.truth))
 
 

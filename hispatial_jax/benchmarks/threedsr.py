@@ -111,7 +111,7 @@ def load(path, splits=None) -> list[base.Example]:
   return loading.unique([_example(row) for row in rows], NAME)
 
 
-def _regex(text: str, options) -> str | None:
+def regex_letter(text: str, options) -> str | None:
   """HiSpatial's: first stand-alone a-d in any case, else a substring."""
   said = re.sub(r"\s*<eos>\s*$", "", text.strip()).strip()
   match = re.search(r"\b([A-D])\b", said, re.IGNORECASE)
@@ -130,7 +130,7 @@ def score(example: base.Example, text: str) -> dict:
     vlmevalkit=int(vlmevalkit.option(text, example.options) == truth),
     lmms_eval=int(lmms_eval.letter_3dsr(text) == truth),
     reference_truncate=int(truth in text[:2]),
-    reference_regex=int(_regex(text, example.options) == truth),
+    reference_regex=int(regex_letter(text, example.options) == truth),
   )
 
 

@@ -4,7 +4,7 @@
 
     run = checkpoint.Run(workdir, keep=3)
     run.save(step, params, opt_state, iterator.get_state())
-    params, opt_state, position = run.restore(step, shapes, opt_shapes)
+    params, opt_state, positions = run.restore(step, shapes, opt_shapes)
 
 A step's folder gets its name only once all of it is written, so whatever bears
 a number is whole; what a killed run left half-written is removed by the next.
@@ -13,18 +13,15 @@ parameters alone.
 """
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
-from jax.experimental import multihost_utils
 
-from hispatial_jax.core import rundir
+from hispatial_jax.core import mesh, rundir
 
 
 class Run:
@@ -79,7 +76,7 @@ class Run:
     items = ocp.args.Composite(
       params=ocp.args.PyTreeSave(params),
       opt=ocp.args.PyTreeSave(opt_state),
-      iterator=ocp.args.JsonSave({"states": _gather(position)}),
+      iterator=ocp.args.JsonSave({"states": mesh.gather_json(position)}),
     )
     with self._storage():
       self._manager.save(step, args=items, force=True)
@@ -87,7 +84,7 @@ class Run:
         self._manager.wait_until_finished()
     return True
 
-  def restore(self, step: int, params, opt_state) -> tuple[Any, Any, Any]:
+  def restore(self, step: int, params, opt_state) -> tuple[Any, Any, list]:
     """Reads one step into the shapes, dtypes and shardings asked for.
 
     Args:
@@ -96,7 +93,7 @@ class Run:
       opt_state: the optimizer's state, likewise.
 
     Returns:
-      (params, opt_state, this process's iterator position).
+      (params, opt_state, iterator positions of all processes that there were).
 
     Raises:
       ValueError: the checkpoint is one of another config (all names listed).
@@ -109,8 +106,7 @@ class Run:
       iterator=ocp.args.JsonRestore(),
     )
     got = self._manager.restore(step, args=items)
-    states = got["iterator"]["states"]
-    return got["params"], got["opt"], _position(states)
+    return got["params"], got["opt"], got["iterator"]["states"]
 
   def wait(self) -> None:
     """Returns when all that was saved is on disk.
@@ -167,27 +163,6 @@ def _into(shapes):
     shapes,
   )
   return ocp.args.PyTreeRestore(item=shapes, restore_args=args)
-
-
-def _gather(position) -> list[Any]:
-  """The positions of all processes, known to all."""
-  if jax.process_count() == 1:
-    return [position]
-  raw = json.dumps(position).encode()
-  sizes = multihost_utils.process_allgather(np.int32(len(raw)))
-  padded = np.frombuffer(raw.ljust(int(max(sizes))), np.uint8)
-  rows = multihost_utils.process_allgather(padded)
-  return [json.loads(row.tobytes()) for row in rows]
-
-
-def _position(states):
-  """This process's part of the saved iterator positions.
-
-  Another number of processes starts from the first one's: an iterator's state
-  tells how many there were, and processes keep step but for bad records.
-  """
-  same = len(states) == jax.process_count()
-  return states[jax.process_index() if same else 0]
 
 
 def _first_line(error) -> str:

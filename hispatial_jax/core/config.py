@@ -25,7 +25,7 @@ def load(spec: str, overrides: Iterable[str] = ()) -> Any:
   Args:
     spec: "PATH.py" or "PATH.py:ARG"; ARG is handed to get_config.
     overrides: "key=value" or "sub.key=value"; values are Python literals, or
-      else text.
+      else text; where a text stands, they are text: "levels=13" is "13".
 
   Returns:
     A locked ml_collections.ConfigDict.
@@ -57,7 +57,7 @@ def override(cfg, pairs: Iterable[str]) -> None:
       wrong.append(f"{key}: unknown key{nearest(key, known)}")
     else:
       try:
-        _set(cfg, key, literal(text))
+        _set(cfg, key, text)
       except TypeError as error:
         wrong.append(f"{key}={text}: {error}")
   if wrong:
@@ -164,11 +164,14 @@ def _is_group(cfg, key: str) -> bool:
   return True
 
 
-def _set(cfg, key: str, value: Any) -> None:
+def _set(cfg, key: str, text: str) -> None:
+  value = literal(text)
   *groups, last = key.split(".")
   for group in groups:
     cfg = cfg[group]
   old = cfg[last]
+  if isinstance(old, str) and not isinstance(value, str):
+    value = text
   if isinstance(old, ml_collections.ConfigDict):
     raise TypeError("is a group; set its keys one by one")
   number = isinstance(old, float) and isinstance(value, int)

@@ -47,19 +47,13 @@ def pixel_centres(size: tuple[int, int], xp: Any = np) -> tuple[Array, Array]:
   return u, v
 
 
-def unproject(
-  depth_m: Array,
-  intrinsics: Array,
-  centres: tuple[Array, Array] | None = None,
-) -> Array:
+def unproject(depth_m: Array, intrinsics: Array) -> Array:
   """Depth map -> points in the camera frame.
 
   Args:
     depth_m: [..., H, W] z-depth in metres. NaN and inf give NaN or inf points:
       mask them by the depth.
     intrinsics: [..., 3, 3] normalised; its leading axes are those of depth_m.
-    centres: u f32[W], v f32[H] where the values were measured; None: the
-      centres of an H x W grid.
 
   Returns:
     f32[..., H, W, 3] metres.
@@ -69,11 +63,29 @@ def unproject(
   xp = _namespace(depth_m, intrinsics)
   depth = xp.asarray(depth_m, dtype=xp.float32)
   fx, skew, cx, fy, cy = _entries(xp, intrinsics, trailing=2)
-  u, v = centres or pixel_centres(depth.shape[-2:], xp)
+  u, v = pixel_centres(depth.shape[-2:], xp)
   y = (v[:, None] - cy) / fy
   x = (u[None, :] - cx - skew * y) / fx
   with np.errstate(invalid="ignore"):  # 0 * inf on the axis of a sky pixel
     return xp.stack([x * depth, y * depth, depth], axis=-1)
+
+
+def rays(
+  intrinsics: np.ndarray, u: np.ndarray, v: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """x / z and y / z of pixels, as `unproject` has them bit for bit; numpy.
+
+  Args:
+    intrinsics: [3, 3] normalised.
+    u, v: f32[W], f32[H], where the pixels lie in the unit image.
+
+  Returns:
+    x f32[1, W], of a camera with skew f32[H, W], and y f32[H, 1].
+  """
+  fx, skew, cx, fy, cy = _entries(np, intrinsics, trailing=0)
+  y = ((v - cy) / fy)[:, None]
+  x = (u - cx)[None] - skew * y if skew else (u - cx)[None]
+  return x / fx, y
 
 
 def project(points: Array, intrinsics: Array) -> Array:

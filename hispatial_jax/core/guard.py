@@ -41,11 +41,12 @@ class Health:
     loss, norm = (float(x) for x in jax.device_get(values))
     if not (math.isfinite(loss) and math.isfinite(norm)):
       self._run.wait()
+      names = ", ".join(str(name) for name in ids if name is not None)
       raise FloatingPointError(
         f"loss is not finite at step {step}: loss {loss}, gradient norm "
         f"{norm}; records of the batch (process {jax.process_index()}): "
-        f"{', '.join(map(str, ids))}; last checkpoint: step "
-        f"{self._run.latest() or 'none'} in {self._run.folder}"
+        f"{names}; last checkpoint: step {self._run.latest() or 'none'} in "
+        f"{self._run.folder}"
       )
 
 

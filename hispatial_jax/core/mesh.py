@@ -12,6 +12,7 @@ make_mesh's own default (Explicit) stops linen.
 """
 
 import contextlib
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -225,3 +226,14 @@ def global_sum(counts):
     return sum(parts[1:], parts[0])
 
   return jax.tree.map(add, counts)
+
+
+def gather_json(value) -> list[Any]:
+  """The JSON values of all processes, in their order, known to all."""
+  if jax.process_count() == 1:
+    return [value]
+  raw = json.dumps(value).encode()
+  size = int(multihost_utils.process_allgather(np.int32(len(raw))).max())
+  padded = np.frombuffer(raw.ljust(size), np.uint8)
+  rows = multihost_utils.process_allgather(padded)
+  return [json.loads(row.tobytes()) for row in rows]

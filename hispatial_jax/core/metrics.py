@@ -181,6 +181,31 @@ def progress(
   return "  ".join(parts)
 
 
+def summary(out: Mapping[str, Any]) -> dict[str, float]:
+  """What the progress line and the curves show of a step's sums."""
+  out = {name: float(x) for name, x in jax.device_get(out).items()}
+  return {
+    "loss": out["loss"],
+    "accuracy": out["correct"] / max(out["tokens"], 1.0),
+    "grad_norm": out["grad_norm"],
+    "lr": out["lr"],
+  }
+
+
+def headline(found: Mapping[str, float]) -> dict[str, float]:
+  """The figures over all tasks, and by level; the jsonl has every one."""
+  return {
+    name: value
+    for name, value in found.items()
+    if name.count("/") == 1 or "/level" in name
+  }
+
+
+def under(group: str, values: Mapping[str, Any]) -> dict[str, Any]:
+  """The same values with group/ before their names."""
+  return {f"{group}/{name}": value for name, value in values.items()}
+
+
 def clock_time(seconds: float) -> str:
   """Seconds as h:mm:ss."""
   minutes, seconds = divmod(round(seconds), 60)

@@ -23,6 +23,7 @@ from hispatial_jax.core import npz, tree
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.model"
+_HIDING = {"drop_points": "zeros", "relative_depth": "relative"}
 
 
 def load_params(path, *, shardings=None):
@@ -112,13 +113,19 @@ def load_config(path) -> dict[str, Any]:
   raise FileNotFoundError(f"no {CONFIG} in {path} or the two folders above it")
 
 
-def without_points(config: dict) -> bool:
-  """Whether a run was trained on point maps of zeros, as its config says.
+def hidden_points(config: dict) -> dict[str, bool]:
+  """What a model did not see of the points: {"zeros", "relative"}.
 
-  Every pp string of its recipe then holds drop_points.
+  Every pp string of its recipe then holds drop_points, or relative_depth.
+
+  Args:
+    config: of config.json.
   """
   recipe = [s for s in _strings(config.get("data", {})) if "points(" in s]
-  return bool(recipe) and all("drop_points" in s for s in recipe)
+  return {
+    key: bool(recipe) and all(op in s for s in recipe)
+    for op, key in _HIDING.items()
+  }
 
 
 def _strings(value) -> list[str]:

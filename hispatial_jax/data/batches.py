@@ -18,24 +18,48 @@ def split_rows(example) -> list[dict[str, Any]]:
   ]
 
 
-def of_examples(examples: list[dict[str, Any]], per_image: int) -> Batch:
+def of_examples(
+  examples: list[dict[str, Any] | None], per_image: int, like: dict[str, Any]
+) -> Batch:
   """Training: B images, and `per_image` rows of text for each.
 
   An example with fewer rows is filled up; those rows have `_mask` False.
+
+  Args:
+    examples: None where a record could not be used: its image and points are
+      zeros, its id is None, all its rows padding.
+    per_image: R.
+    like: an example of the sizes that the others have.
   """
-  batch = _pictures(examples)
-  length = examples[0]["text"].shape[1]
-  fill = text.blank(per_image, length)
-  counts = np.array([len(example["text"]) for example in examples])
+  blank = _blank(like)
+  full = [blank if example is None else example for example in examples]
+  batch = _pictures(full)
+  lengths = {example["text"].shape[1] for example in full}
+  if len(lengths) > 1:
+    raise ValueError(
+      f"texts of several lengths {sorted(lengths)}: the parts need one T of"
+      " tokenize(T)"
+    )
+  fill = text.blank(per_image, lengths.pop())
+  counts = np.array([len(example["text"]) for example in full])
   for key in _OF_TEXT:
     padded = [
       np.concatenate([example[key], fill[key][count:]])
-      for example, count in zip(examples, counts, strict=True)
+      for example, count in zip(full, counts, strict=True)
     ]
     batch[key] = np.concatenate(padded)
   batch["_mask"] = (np.arange(per_image) < counts[:, None]).reshape(-1)
-  batch["ids"] = [example["id"] for example in examples]
+  batch["ids"] = [example["id"] for example in full]
   return batch
+
+
+def _blank(like) -> dict[str, Any]:
+  """An example without a question, its pictures zeros."""
+  blank = {"id": None, **text.blank(0, like["text"].shape[1])}
+  for key in ("image", "points"):
+    if key in like:
+      blank[key] = np.zeros_like(like[key])
+  return blank
 
 
 def of_rows(rows, batch_size: int, real: int) -> Batch:
@@ -54,8 +78,15 @@ def _pictures(examples) -> Batch:
   sizes = {example["image"].shape for example in examples}
   if len(sizes) > 1:
     raise ValueError(f"images of several sizes {sorted(sizes)}: use resize(S)")
-  images = np.stack([example["image"] for example in examples])
-  batch = {"image": image.normalise(images)}
-  if "points" in examples[0]:
+  images = np.empty((len(examples), *sizes.pop()), np.float32)
+  for example, out in zip(examples, images, strict=True):
+    image.normalise(example["image"], out)
+  batch = {"image": images}
+  with_points = {"points" in example for example in examples}
+  if len(with_points) > 1:
+    raise ValueError(
+      "some parts give points, others none: use points(S) in all"
+    )
+  if with_points == {True}:
     batch["points"] = np.stack([example["points"] for example in examples])
   return batch

@@ -23,7 +23,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hispatial_jax.core import geometry
+from hispatial_jax.data import texts
 from hispatial_jax.pp import codec
+from hispatial_jax.pp import image as image_ops
 
 Record = dict[str, Any]
 
@@ -71,12 +73,22 @@ class BadRecord(codec.BadInput):
   """A record that cannot be used; its name is in the message."""
 
 
-def encode(record: Record, *, quality: int = 95) -> dict[str, Any]:
+def encode(
+  record: Record,
+  *,
+  quality: int = 95,
+  square: int = 0,
+  pixels: np.ndarray | None = None,
+) -> dict[str, Any]:
   """Record -> stored columns; checks all that can be wrong with it.
 
   Args:
     record: as the head of this file says. Further keys are not stored.
     quality: of the JPEG, when the image is an array or another format.
+    square: S to keep image and depth at S x S, resized as the model's input is
+      (image.resize, geometry.resize_nearest), so that no bit of it changes but
+      by the JPEG. 0: as they are.
+    pixels: of the image, where it was decoded before.
 
   Raises:
     BadRecord: names the record, lists everything found wrong with it.
@@ -93,28 +105,37 @@ def encode(record: Record, *, quality: int = 95) -> dict[str, Any]:
   name = record.get("id")
   if not isinstance(name, str) or not name:
     wrong.append(("id", f"id must be a non-empty text, got {name!r}"))
-  image = attempt("image", codec.check_image, record.get("image"))
-  depth = attempt("depth", _depth, record.get("depth_m"), image)
+  given = record.get("image")
+  image = attempt(
+    "image", codec.check_image, given if pixels is None else pixels
+  )
+  native = attempt("native", _native, record.get("native"))
+  depth = attempt("depth", _depth, record.get("depth_m"), image, native)
   matrix = attempt("intrinsics", _intrinsics, record)
   qa = attempt("qa", _encode_qa, record.get("qa") or [])
-  objects = attempt("objects", _dump, record.get("objects") or {})
+  objects = attempt("objects", texts.dump, record.get("objects") or {})
   if wrong:
     raise BadRecord(
       wrong[0][0], f"record {name!r}: " + "; ".join(text for _, text in wrong)
     )
+  if native is None:
+    native = np.array([image.shape[:2], depth.shape], np.int32)
+  if square and image.shape[:2] != (square, square):
+    given = image = image_ops.resize(image, square)
+  if square:
+    depth = geometry.resize_nearest(depth, (square, square))
   codes, near, far = codec.encode_depth(depth)
-  sizes = image.shape[:2], depth.shape
   return {
     "id": name,
     "source": str(record.get("source") or ""),
-    "image": codec.write_jpeg(record["image"], image, quality),
+    "image": codec.write_jpeg(given, image, quality),
     "depth": codec.write_png(codes),
     "near": np.float32(near),
     "far": np.float32(far),
     "intrinsics": matrix,
     "qa": qa,
     "objects": objects,
-    "native": np.asarray(record.get("native", sizes), np.int32),
+    "native": native,
   }
 
 
@@ -128,7 +149,7 @@ def decode(stored: dict[str, Any]) -> Record:
   Raises:
     BadRecord: pictures that do not decode, intrinsics or texts out of form.
   """
-  name = _text(stored["id"])
+  name = texts.read(stored["id"])
   try:
     image = codec.read_image(stored["image"])
     codes = codec.read_png(stored["depth"])
@@ -137,7 +158,7 @@ def decode(stored: dict[str, Any]) -> Record:
     geometry.check_intrinsics(matrix)
     return {
       "id": name,
-      "source": _text(stored["source"]),
+      "source": texts.read(stored["source"]),
       "image": image,
       "depth_m": depth_m,
       "intrinsics": matrix,
@@ -154,13 +175,27 @@ def decode(stored: dict[str, Any]) -> Record:
     raise BadRecord(reason, f"record {name!r}: {error}") from error
 
 
-def _depth(depth_m, image) -> np.ndarray:
-  """depth_m checked against the image; None -> all unknown."""
+def _native(sizes) -> np.ndarray | None:
+  """i32[2,2], or None where the record does not say."""
+  if sizes is None:
+    return None
+  sizes = np.asarray(sizes, np.int32)
+  if sizes.shape != (2, 2) or sizes.min() < 1:
+    raise ValueError(
+      f"native must be [[H, W] of the image, [H, W] of depth], got {sizes!r}"
+    )
+  return sizes
+
+
+def _depth(depth_m, image, native) -> np.ndarray:
+  """depth_m, as it was, checked against the image; None -> all unknown."""
   if depth_m is None:
     return np.zeros((1, 1) if image is None else image.shape[:2], np.float32)
   geometry.check_depth(depth_m)
   depth_m = np.asarray(depth_m, np.float32)
-  if image is not None:
+  if native is not None:
+    codec.check_sizes(tuple(native[1]), tuple(native[0]))
+  elif image is not None:
     codec.check_sizes(depth_m.shape, image.shape[:2])
   return depth_m
 
@@ -190,7 +225,7 @@ def _encode_qa(items) -> list[dict[str, Any]]:
     row = {c.key: str(item[c.key]) for c in QA_TABLE[:5]}
     row["level"] = int(item["level"])
     digits = None if row["format"] == RELEASED else 4
-    rows.append(row | {"meta": _dump(item.get("meta") or {}, digits)})
+    rows.append(row | {"meta": texts.dump(item.get("meta") or {}, digits)})
   return rows
 
 
@@ -204,30 +239,9 @@ def _decode_qa(columns) -> list[dict[str, Any]]:
     ]
   rows = []
   for item in columns:
-    row = {c.key: _text(item[c.key]) for c in QA_TABLE if c.dtype == "text"}
+    row = {
+      c.key: texts.read(item[c.key]) for c in QA_TABLE if c.dtype == "text"
+    }
     row["level"] = int(item["level"])
     rows.append(row | {"meta": json.loads(item["meta"])})
   return rows
-
-
-def _text(value) -> str:
-  return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _dump(value, digits: int | None = 4) -> str:
-  """Compact JSON: floats rounded, arrays as lists, NaN refused."""
-  return json.dumps(
-    _plain(value, digits), allow_nan=False, separators=(",", ":")
-  )
-
-
-def _plain(value, digits):
-  if isinstance(value, dict):
-    return {str(k): _plain(v, digits) for k, v in value.items()}
-  if isinstance(value, np.ndarray | np.generic):
-    return _plain(value.tolist(), digits)
-  if isinstance(value, list | tuple):
-    return [_plain(v, digits) for v in value]
-  if isinstance(value, float) and digits is not None:
-    return round(value, digits)
-  return value

@@ -3,8 +3,7 @@
     size = shards.write(path, [records.encode(record), ...])
     shards.write_metadata(out, {"train": ([256, 256, 31], 12_345_678)}, facts)
 
-They and the metadata together are a dataset as `builder.build` makes it, for
-those who cannot wait for a whole one: `builder.open_split` reads it.
+They and the metadata together are a dataset that `builder.open_split` reads.
 """
 
 import functools
@@ -70,7 +69,7 @@ def write_metadata(
     described: what `builder.description` is to give.
   """
   made = builder.Records(
-    source=_Described(described),
+    described=described,
     data_dir=str(directory),
     file_format="array_record",
   )
@@ -85,13 +84,6 @@ def write_metadata(
   ]
   made.info.set_splits(tfds.core.splits.SplitDict(infos))
   made.info.write_to_directory(folder(directory))
-
-
-class _Described:
-  """Stands for a source where only its description is needed."""
-
-  def __init__(self, described: dict):
-    self.describe = lambda: described
 
 
 def _template(directory, split: str) -> naming.ShardedFileTemplate:

@@ -5,7 +5,9 @@
   describe() -> JSON-able dict of all that the records depend on.
 
 It must pickle small: Beam sends it to the workers, which make the records. It
-may have `problems`, (reason, one line) of each thing that gave no id at all.
+may have `problems`, (reason, one line) of each thing that gave no id at all; a
+record may have "notes", the same of what was left out of it or is odd, which
+are counted and not stored; describe() may state a "licence".
 `pictures.open_source` tells from a path which source it means.
 """
 
@@ -19,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from hispatial_jax.data import records
 from hispatial_jax.pp import codec
 
 _PER_SEED = 1_000_000
@@ -217,15 +218,3 @@ def digest(what: str, sizes: list[tuple[str, int]]) -> dict[str, Any]:
   """For describe(): how many files there are, and a hash of names and sizes."""
   text = json.dumps(sizes).encode()
   return {what: len(sizes), "sha256": hashlib.sha256(text).hexdigest()}
-
-
-def make_encoded(source, name: str) -> tuple[str, dict[str, Any] | None, str]:
-  """Makes a record and encodes it: (id, stored columns, "") or what is wrong.
-
-  Runs in worker processes, so that pictures are compressed there too.
-  """
-  try:
-    return name, records.encode(source.make(name)), ""
-  except (ValueError, OSError, KeyError) as error:
-    text = str(error) or type(error).__name__
-    return name, None, text if name in text else f"record {name!r}: {text}"

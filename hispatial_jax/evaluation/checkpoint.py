@@ -108,7 +108,7 @@ def open(
       batch_size, jax.device_count(), jax.process_count()
     ),
     max_new_tokens=max_new_tokens,
-    zeros=rundir.without_points(cfg),
+    **rundir.hidden_points(cfg),
   )
   facts = {
     "kind": "checkpoint",

@@ -38,7 +38,7 @@ class Evaluator:
     max_new_tokens: longest answer.
     prompt: variant; None for the benchmark's default.
     points: "measured", or "none" to leave depth out.
-    zeros: the model is trained without points, on op drop_points.
+    zeros, relative: the model is trained on op drop_points, relative_depth.
 
   Raises:
     ValueError, OSError: unknown benchmark or files, said at the start.
@@ -58,6 +58,7 @@ class Evaluator:
     prompt: str | None = None,
     points: str = "measured",
     zeros: bool = False,
+    relative: bool = False,
   ):
     if points not in ("measured", "none"):
       raise ValueError(f"points={points!r}: expected 'measured' or 'none'")
@@ -74,6 +75,7 @@ class Evaluator:
       ),
       max_new_tokens=max_new_tokens,
       zeros=zeros,
+      relative=relative,
     )
     best = constants.scores(self._bench, self._examples)
     self._constant = self._headlines(best)

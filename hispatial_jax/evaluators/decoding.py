@@ -61,6 +61,7 @@ class Decoder:
     rows: int,
     max_new_tokens: int = 64,
     zeros: bool = False,
+    relative: bool = False,
   ):
     """Nothing is compiled yet.
 
@@ -70,10 +71,11 @@ class Decoder:
       size: S of its pictures.
       rows: of a batch of this process, a multiple of its devices.
       max_new_tokens: longest answer.
-      zeros: without depth points are zeros, see `view.view`.
+      zeros: the model was trained without points: it never gets any.
+      relative: it was trained on op relative_depth.
     """
     self._generate, self._words = generate, words
-    self._size, self._zeros = size, zeros
+    self._size, self._zeros, self._relative = size, zeros, relative
     self._most, self.rows = max_new_tokens, rows
 
   def look(self, question: str, rgb, depth_m=None, intrinsics=None) -> Seen:
@@ -98,10 +100,11 @@ class Decoder:
       )
     seen = view.view(
       rgb,
-      depth_m,
+      None if self._zeros else depth_m,
       intrinsics,
       self._size,
       zeros=self._zeros,
+      relative=self._relative,
       unknown_m=None,
     )
     return Seen(ids, seen["image"], seen["points"])

@@ -15,7 +15,8 @@ import numpy as np
 from hispatial_jax.core import mesh
 from hispatial_jax.evaluators import rows
 
-_LEVELS = 4
+# General questions are of level -1: the last place.
+_NAMES = ("level0", "level1", "level2", "level3", "general")
 
 
 class Evaluator:
@@ -53,9 +54,10 @@ class Evaluator:
     Raises:
       ValueError: no question was seen.
     """
-    nll = np.zeros(_LEVELS, np.float64)
+    nll = np.zeros(len(_NAMES), np.float64)
     counts = {
-      name: np.zeros(_LEVELS, np.int64) for name in ("tokens", "correct", "n")
+      name: np.zeros(len(_NAMES), np.int64)
+      for name in ("tokens", "correct", "n")
     }
     for i, batch in enumerate(self._batches()):
       if i == (self._most or None):
@@ -76,8 +78,8 @@ class Evaluator:
     tokens = total["tokens"]
     yield "loss", float(total["nll"].sum() / tokens.sum())
     yield "token_accuracy", float(total["correct"].sum() / tokens.sum())
-    for level in np.flatnonzero(tokens):
-      share = total["correct"][level] / tokens[level]
-      yield f"loss/level{level}", float(total["nll"][level] / tokens[level])
-      yield f"token_accuracy/level{level}", float(share)
+    for at in np.flatnonzero(tokens):
+      yield f"loss/{_NAMES[at]}", float(total["nll"][at] / tokens[at])
+      share = total["correct"][at] / tokens[at]
+      yield f"token_accuracy/{_NAMES[at]}", float(share)
     yield "n", int(total["n"].sum())

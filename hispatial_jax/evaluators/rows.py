@@ -1,13 +1,12 @@
 """Eval batches taken apart, and rows of all hosts put together."""
 
-import functools
-import json
 from collections.abc import Callable
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from hispatial_jax.core import mesh
 from hispatial_jax.data import pipeline
 
 NOT_ARRAYS = ("qa", "ids", "index")
@@ -38,12 +37,13 @@ def batches(data: dict, *, tokenizer, batch_size: int, mode: str) -> Callable:
 
   Raises:
     ValueError: the processes do not divide batch_size.
+    FileNotFoundError: no records.
   """
   hosts = jax.process_count()
   if batch_size % hosts:
     raise ValueError(f"batch_size={batch_size} is no multiple of {hosts} hosts")
-  return functools.partial(
-    pipeline.eval_batches,
+  # Opened now, so that what is wrong with it is said before hours of training.
+  found = pipeline.eval_batches(
     data,
     tokenizer=tokenizer,
     batch_size=batch_size // hosts,
@@ -51,6 +51,7 @@ def batches(data: dict, *, tokenizer, batch_size: int, mode: str) -> Callable:
     process_count=hosts,
     mode=mode,
   )
+  return lambda: found
 
 
 def prompts(arrays: dict, length: int | None = None) -> dict:
@@ -105,10 +106,4 @@ def bucket(arrays: dict, step: int = 16) -> int:
 
 def gather(items: list) -> list:
   """Concatenates every process's list of JSON values, known to all."""
-  if jax.process_count() == 1:
-    return items
-  raw = json.dumps(items).encode()
-  size = int(multihost_utils.process_allgather(np.int32(len(raw))).max())
-  padded = np.frombuffer(raw.ljust(size), np.uint8)
-  parts = multihost_utils.process_allgather(padded)
-  return [item for part in parts for item in json.loads(part.tobytes())]
+  return [item for part in mesh.gather_json(items) for item in part]

@@ -26,6 +26,7 @@ OPS = {
   "jitter": image.get_jitter,
   "points": points.get_points,
   "drop_points": points.get_drop_points,
+  "relative_depth": points.get_relative_depth,
   "scene": questions.get_scene,
   "draw_qa": questions.get_draw_qa,
   "stored_qa": questions.get_stored_qa,

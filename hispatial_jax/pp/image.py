@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 # (u8/255 - 0.5)/0.5 of every value, as the reference's processor computes it.
-_NORMALISED = ((np.arange(256) / 255 - 0.5) / 0.5).astype(np.float32)
+_NORMALISED = ((np.arange(256) / 255 - 0.5) / 0.5).astype(np.float32)[None]
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
@@ -60,11 +60,21 @@ def turn(image: np.ndarray, orientation: int) -> np.ndarray:
   return np.ascontiguousarray(image)
 
 
-def normalise(image: np.ndarray) -> np.ndarray:
-  """u8[...] -> f32[...] in [-1, 1]; floats are taken as they are."""
-  if image.dtype == np.uint8:
-    return _NORMALISED[image]
-  return image.astype(np.float32)
+def normalise(image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+  """u8[H,...] -> f32[H,...] in [-1, 1]; floats are taken as they are.
+
+  Args:
+    image: of any shape.
+    out: f32 of that shape, in one piece, to write into.
+  """
+  out = np.empty(image.shape, np.float32) if out is None else out
+  if image.dtype != np.uint8:
+    out[...] = image
+  elif image.size:  # as a table of rows: what OpenCV takes
+    rows = (len(image), -1)
+    flat = np.reshape(out, rows, copy=False)
+    cv2.LUT(image.reshape(rows), _NORMALISED, flat)
+  return out
 
 
 def jitter(

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from hispatial_jax.core import spec
 from hispatial_jax.pp import codec
 
+LEVELS = (0, 1, 2, 3)
 _QA_KEYS = ("question", "answer", "level", "task", "format", "meta")
 
 
@@ -35,14 +37,33 @@ class Draw:
     return np.random.default_rng(self.number(purpose))
 
 
-def draw_qa(record, seed: int, num: int, **options) -> list[dict[str, Any]]:
+def draw_qa(
+  record,
+  seed: int,
+  num: int,
+  *,
+  levels: Sequence[int] | None = None,
+  **options,
+) -> list[dict[str, Any]]:
   """Draws questions of a record's annotations; see qa.generate.draw.
+
+  Args:
+    record, seed, num: of qa.generate.draw.
+    levels: draw from tasks of these alone; None: of all.
+    **options: of qa.generate.draw.
 
   Returns:
     At most `num` dicts of question, answer, level, task, format, meta.
   """
   from hispatial_jax.qa import generate
 
+  if levels is not None:
+    tasks = options.get("tasks")
+    options["tasks"] = [
+      name
+      for name in (generate.TASKS if tasks is None else tasks)
+      if generate.TASKS.get(name, levels[0]) in levels
+    ]
   drawn = generate.draw(record, seed, num, **options)
   return [{key: getattr(qa, key) for key in _QA_KEYS} for qa in drawn]
 
@@ -51,12 +72,34 @@ def stored_qa(
   items: list[dict[str, Any]],
   rng: np.random.Generator,
   num: int | None = None,
+  levels: Sequence[int] | None = None,
 ) -> list[dict[str, Any]]:
-  """`num` of the stored questions, without replacement; None: all, in order."""
+  """`num` of the stored questions, without replacement; None: all, in order.
+
+  Args:
+    items: the stored questions.
+    rng: draws.
+    num: how many at most.
+    levels: those of other levels are left out; None: none is. General ones
+      (level -1) always stay.
+  """
+  if levels is not None:
+    items = [item for item in items if item["level"] in (*levels, -1)]
   if num is None:
     return list(items)
   order = rng.permutation(len(items))[:num]
   return [items[i] for i in order]
+
+
+def check_levels(levels: Sequence[int] | None, where: str) -> None:
+  """Raises ValueError if levels is neither None nor some of LEVELS."""
+  if levels is None:
+    return
+  wrong = not isinstance(levels, list | tuple) or not levels
+  if wrong or not set(levels) <= set(LEVELS):
+    raise ValueError(
+      f"{where}: levels={levels!r}; expected some of {LEVELS}, as (0, 2, 3)"
+    )
 
 
 def get_scene():
@@ -70,11 +113,12 @@ def get_scene():
 
 
 def get_draw_qa(num: int, **options):
-  """Op `draw_qa(8, tasks=['size'])`: num questions, drawn for each epoch."""
+  """Op `draw_qa(8, levels=(0, 2))`: num questions, drawn for each epoch."""
   from hispatial_jax.qa import generate
 
   known = list(inspect.signature(generate.draw).parameters)[3:]
-  spec.check_keys(options, known, "draw_qa")
+  spec.check_keys(options, [*known, "levels"], "draw_qa")
+  check_levels(options.get("levels"), "draw_qa")
 
   def op(example):
     subject = example.get("scene", example)
@@ -85,11 +129,12 @@ def get_draw_qa(num: int, **options):
   return op
 
 
-def get_stored_qa(num: int | None = None):
+def get_stored_qa(num: int | None = None, levels=None):
   """Op `stored_qa(8)`: at most num stored questions, drawn for each epoch."""
+  check_levels(levels, "stored_qa")
 
   def op(example):
-    qa = stored_qa(example["qa"], example["draw"].rng("qa"), num)
+    qa = stored_qa(example["qa"], example["draw"].rng("qa"), num, levels)
     return {**example, "qa": _some(qa, "stored")}
 
   op.draws, op.max_questions = True, num

@@ -1,8 +1,8 @@
 """Ops that ask what HiSpatial's authors released: wild, CA-1M, general.
 
-    decode|points(448)|resize(448)|wild_qa(1)|tokenize(256)
-    decode|points(448, max_depth_m=30)|resize(448)|ca1m_qa(1)|tokenize(256)
-    decode|points(448)|resize(448)|general_qa(1)|tokenize(256)
+    decode|points(448)|resize(448)|wild_qa(1)|tokenize(384)
+    decode|points(448, max_depth_m=30)|resize(448)|ca1m_qa(1)|tokenize(384)
+    decode|points(448)|resize(448)|general_qa(1)|tokenize(384)
 
 Drawn anew for each record and epoch. Boxes are drawn into the resized picture.
 """
@@ -106,7 +106,7 @@ def _op(draw, boxes_of, num, faithful):
     except released.Unusable as error:
       raise codec.BadInput(error.reason, str(error)) from error
     if not drawn:
-      raise codec.BadInput("no_question", "no question is released")
+      raise codec.BadInput("no_question", _why(dropped))
     image = _with_boxes(example, drawn, boxes_of, roll)
     counts = collections.Counter(example.get("dropped", {}))
     counts.update(dropped)
@@ -119,6 +119,12 @@ def _op(draw, boxes_of, num, faithful):
 
   op.draws, op.max_questions = True, num
   return op
+
+
+def _why(dropped) -> str:
+  """Says why nothing was drawn."""
+  reasons = ", ".join(f"{k}: {v}" for k, v in sorted(dropped.items()))
+  return f"no question may be asked ({reasons or 'there is none'})"
 
 
 def _with_boxes(example, drawn, boxes_of, roll):

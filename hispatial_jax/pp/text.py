@@ -8,7 +8,9 @@ A row is bos question newline answer eos, then padding:
     mask_input   1   1   1   1   1   1    0   0     1: a real token
 
 `tokenize` makes a row of each question, `prompt` a row of each question
-without its answer, to be decoded.
+without its answer, to be decoded. A question that is too long is an error; with
+an answer that is too long it is left out and counted under `dropped`, so that
+an example may come to have no row at all.
 Source: golden/hispatial_data/FORMAT.md, "Text".
 """
 
@@ -16,8 +18,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
-from hispatial_jax.pp import codec
 
 Row = dict[str, np.ndarray]
 
@@ -102,8 +102,6 @@ def _op(length, tokenizer, *, answers):
         f"record {example['id']!r}: {error}; give the text operation a"
         f" greater length. Its longest question: {longest['question']!r}"
       ) from None
-    if not kept:
-      raise codec.BadInput("no_question", "no question and answer fits a row")
     counts = {**example.get("dropped", {})}
     for reason, count in dropped.items():
       counts[reason] = counts.get(reason, 0) + count

@@ -18,6 +18,7 @@ def view(
   size: int,
   *,
   zeros: bool = False,
+  relative: bool = False,
   unknown_m: float | None = points.LIMIT_M,
 ) -> dict[str, Any]:
   """The model's inputs from a picture, and how much of its depth is known.
@@ -29,6 +30,7 @@ def view(
     size: S.
     zeros: without depth points are zeros instead of the limit, as a model
       knows them that was trained on op drop_points.
+    relative: points are those of op relative_depth.
     unknown_m: see `points.points`.
 
   Returns:
@@ -42,6 +44,8 @@ def view(
   else:
     known = float(np.mean(~np.isnan(depth_m) & (depth_m != 0)))
     xyz = points.points(depth_m, intrinsics, size, unknown_m=unknown_m)
+  if relative:
+    xyz = points.relative_depth(xyz)
   pixels = image.normalise(image.resize(rgb, size))
   return {"image": pixels, "points": xyz, "known": known}
 

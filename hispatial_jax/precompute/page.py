@@ -1,30 +1,4 @@
-"""The template of report.html; its style is added to the house's own."""
-
-STYLE = """
-.tiles { grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); }
-.tile { --c: var(--l0); }
-.tile .big { font-size: 36px; margin: 6px 0 4px; }
-.curves rect { fill: var(--l0); }
-.curves path { stroke: var(--faint); stroke-width: 1; fill: none; }
-.curves text { font: 12px var(--sans); fill: var(--faint); }
-.curves text.t { fill: var(--ink); font-size: 13.5px; }
-table.left { width: auto; min-width: min(100%, 480px); }
-table.list td { text-align: left; white-space: normal; font-size: 13px;
-  overflow-wrap: anywhere; vertical-align: top; }
-table td:nth-child(2) { width: auto; }
-main > details:not(:last-child) { margin-top: 18px; border: 0; padding: 0; }
-.sheet { display: grid; gap: 14px;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 236px), 1fr)); }
-.sheet figure { margin: 0; background: var(--card); overflow: hidden;
-  border: 1px solid var(--line); border-radius: 8px; }
-.sheet .pair { height: 118px; }
-.sheet img { width: 100%; height: 118px; object-fit: cover; }
-.sheet figcaption { padding: 6px 9px 8px; font-size: 12px;
-  color: var(--faint); display: flex; gap: 8px; }
-.sheet figcaption b { font-weight: 500; color: var(--ink); flex: 1;
-  overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.sheet figcaption span { white-space: nowrap; }
-"""
+"""The template of report.html."""
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -32,12 +6,12 @@ PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>Points of many pictures</title>
+<title>{{ title }}</title>
 <style>{{ style|safe }}</style>
 </head>
 <body>
 <main>
-<h1>Points of many pictures</h1>
+<h1>{{ title }}</h1>
 <p class="lead">{{ lead }}</p>
 
 <div class="tiles">
@@ -47,27 +21,101 @@ PAGE = """<!doctype html>
 {% endfor %}
 </div>
 
+{% macro rows(lines) %}
+{% for row in lines %}
+<tr class="{{ row.css }}"><td class="name">{{ row.name }}</td>
+<td class="bar"><i style="width:{{ "%.2f"|format(row.width) }}%"></i></td>
+<td>{{ "{:,}".format(row.count) }}</td>
+<td>{{ "%.1f"|format(row.share) }} %</td>
+{% if row.answers is defined %}
+<td class="say">{% for one in row.answers %}<b>{{ one.text }}</b>
+{{ "{:,}".format(one.count) }}{{ ", " if not loop.last }}{% endfor %}</td>
+{% endif %}</tr>
+{% endfor %}
+{% endmacro %}
+{% macro strip(title, shares) %}
+{% if shares %}
+<div><b>{{ title }}</b><div class="strip">
+{% for one in shares %}
+<i style="width:{{ "%.2f"|format(one.share) }}%" title="{{ one.name }}"></i>
+{% endfor %}
+</div><small>{% for one in shares %}{{ one.name }}
+{{ "%.1f"|format(one.share) }} %{{ ", " if not loop.last }}
+{% endfor %}</small></div>
+{% endif %}
+{% endmacro %}
+{% if asked %}
+<h2>Questions</h2>
+<p class="note">{{ "{:,}".format(asked.records) }} of the records hold
+{{ "{:,}".format(asked.stored) }} stored questions
+{%- if asked.pairs != asked.stored %}; some stand for several, or for none, and
+{{ "{:,}".format(asked.pairs) }} can be asked{% endif %}. Formats, answers and
+lengths are of those that can be asked.</p>
+<div class="scroll wide"><table><thead><tr><th>level</th><th></th>
+<th>questions</th><th>share</th></tr></thead>
+<tbody>{{ rows(asked.levels) }}</tbody></table></div>
+<div class="facets">
+{{ strip("Format", asked.formats) }}
+{{ strip("Answers that are yes or no", asked.yes_no) }}
+{{ strip("Place of the right option", asked.places) }}
+</div>
+<div class="scroll wide"><table><thead><tr><th>task</th><th></th>
+<th>questions</th><th>share</th><th class="say">most common answers</th></tr>
+</thead><tbody>{{ rows(asked.tasks) }}</tbody></table></div>
+{% if asked.tasks_left %}
+<p class="note">{{ asked.tasks_left }} rarer tasks are not listed.</p>
+{% endif %}
+<div class="curves">
+{% for svg in asked.charts %}<figure>{{ svg|safe }}</figure>{% endfor %}
+</div>
+{% endif %}
+
+{% if annotated %}
+<h2>Annotations</h2>
+<p class="note">{{ "{:,}".format(annotated.records) }} of the records know
+{{ "{:,}".format(annotated.objects) }} objects; questions are drawn from them
+when they are read.</p>
+<div class="scroll"><table><thead><tr><th>object</th><th></th>
+<th>number</th><th>share</th></tr></thead>
+<tbody>{{ rows(annotated.rows) }}</tbody></table></div>
+{% if annotated.others %}
+<p class="note">{{ "{:,}".format(annotated.others) }} of rarer kinds.</p>
+{% endif %}
+{% endif %}
+
+{% if charts %}
 <h2>What they hold</h2>
 <p class="note">Heights are shares of the tallest bar; the first and the last
 bar also hold what lies beyond the axis.</p>
 <div class="curves">
 {% for svg in charts %}<figure>{{ svg|safe }}</figure>{% endfor %}
 </div>
+{% endif %}
 
 <h2>Splits</h2>
 <div class="scroll"><table class="left">
 <thead><tr><th>split</th><th>pictures</th><th>records</th><th>shards</th>
 <th>on disk</th></tr></thead>
 <tbody>
-{% for row in splits %}
-<tr><td>{{ row.name }}</td><td>{{ "{:,}".format(row.images) }}</td>
+{% for name, row in splits.items() %}
+<tr><td>{{ name }}</td><td>{{ "{:,}".format(row.images) }}</td>
 <td>{{ "{:,}".format(row.records) }}</td>
 <td>{{ "{:,}".format(row.shards) }}</td>
-<td>{{ "{:,.1f}".format(row.bytes / 1e6) }} MB</td></tr>
+<td>{{ "{:,.1f}".format(row.file_size / 1e6) }} MB</td></tr>
 {% endfor %}
 </tbody></table></div>
 
-<h2>Quarantine</h2>
+<h2>Sources</h2>
+<div class="scroll"><table class="left">
+<thead><tr><th>source</th><th>records</th><th>licence</th></tr></thead>
+<tbody>
+{% for row in sources %}
+<tr><td>{{ row.name }}</td><td>{{ "{:,}".format(row.records) }}</td>
+<td>{{ row.licence }}</td></tr>
+{% endfor %}
+</tbody></table></div>
+
+<h2>Left out</h2>
 {% if not bad %}
 <p class="note">Every picture could be used.</p>
 {% else %}
@@ -91,6 +139,18 @@ are in quarantine.jsonl{% if listed|length < bad %}, the first
 </tbody></table></div></details>
 {% endif %}
 
+{% if noted %}
+<p class="note">Noted of records that could be used: questions left out, and
+what was odd. The first of each file are in notes.jsonl.</p>
+<div class="scroll"><table class="left">
+<thead><tr><th>reason</th><th>notes</th></tr></thead>
+<tbody>
+{% for reason, count in noted %}
+<tr><td>{{ reason }}</td><td>{{ "{:,}".format(count) }}</td></tr>
+{% endfor %}
+</tbody></table></div>
+{% endif %}
+
 {% if problems %}
 <p class="note">What the source held beside pictures with a name, also in
 quarantine.jsonl:
@@ -101,15 +161,30 @@ quarantine.jsonl:
 
 {% if sheet %}
 <h2>{{ sheet|length }} of the records</h2>
-<p class="note">At equal distances over the whole. Beside each picture its
-depth: red is near, blue is far, grey is masked, sky or unknown. Below, its
-2nd to 98th percentile, and the horizontal field of view.</p>
-<div class="sheet">
+<p class="note">Drawn at random. Beside each picture its depth: red is near,
+blue is far, grey is masked, sky or unknown. Below, its 2nd to 98th percentile,
+and the horizontal field of view.</p>
+<div class="sheet{{ " tall" if asked }}">
 {% for card in sheet %}
-<figure><div class="pair"><img src="{{ card.image }}" alt="">
-<img src="{{ card.depth }}" alt="depth"></div>
+<figure><div class="pair{{ " one" if not card.depth }}">
+{#- -#}
+<img src="{{ card.image }}" alt="">
+{% if card.depth %}<img src="{{ card.depth }}" alt="depth">{% endif %}</div>
 <figcaption><b title="{{ card.id }}">{{ card.id }}</b>
-<span>{{ card.note }}</span></figcaption></figure>
+<span>{{ card.note }}</span></figcaption>
+{% for one in card.asked %}
+<div class="qa {{ one.css }}"><em>{{ one.head }}</em>
+{% if one.question %}<q>{{ one.question }}</q>{% endif %}
+{% if one.options %}<ul>
+{% for option in one.options %}<li>{{ option }}</li>{% endfor %}
+</ul>{% endif %}
+<strong>{{ one.answer }}</strong></div>
+{% endfor %}
+{% if card.more %}<div class="more">and {{ card.more }} more</div>{% endif %}
+{% if card.objects and not card.asked %}
+<div class="more" title="{{ card.objects }}">{{ card.objects }}</div>
+{% endif %}
+</figure>
 {% endfor %}
 </div>
 {% endif %}

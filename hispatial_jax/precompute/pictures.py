@@ -99,11 +99,12 @@ def read(source, name: str, size: int) -> Picture | Bad:
   try:
     record = {**source.make(name), "id": name}
     pixels = given.read_image(record.get("image"), max_side=size or None)
-  except MemoryError:
-    raise
+  except (MemoryError, ImportError):
+    raise  # of the machine, not of the picture
   except Exception as error:
     # Whatever a source raises is one picture that cannot be used.
     return bad(name, error)
+  _set_native(record, pixels, size)
   if size:
     record["depth_m"] = _at_most(record.get("depth_m"), size)
   if not _to_keep(record["image"], size):
@@ -127,6 +128,31 @@ def _reason(error: Exception) -> str:
   if isinstance(error, OSError):
     return "unreadable"
   return type(error).__name__
+
+
+def _set_native(record, pixels, size: int) -> None:
+  """Says of what sizes image and depth were, before they are made smaller.
+
+  A record that says so already keeps it. Depth that is still to be seen will
+  have the size of `pixels`.
+  """
+  depth_m, said = record.get("depth_m"), record.get("native")
+  if depth_m is not None and np.ndim(depth_m) != 2:
+    return  # whoever encodes it says what is wrong
+  image = _size_of(record["image"]) if size else pixels.shape[:2]
+  depth = pixels.shape[:2] if depth_m is None else np.shape(depth_m)
+  if said is not None:
+    image, depth = said[0], depth if depth_m is None else said[1]
+  record["native"] = np.array([image, depth], np.int32)
+
+
+def _size_of(image) -> tuple[int, int]:
+  """(height, width) of a picture as it was given, upright."""
+  if not isinstance(image, bytes):
+    return np.shape(image)[:2]
+  header = headers.read(image)
+  turned = header.orientation >= 5
+  return (header.height, header.width)[:: -1 if turned else 1]
 
 
 def _at_most(depth_m, size: int):

@@ -18,8 +18,12 @@ from typing import Any, NamedTuple
 
 from etils import epath
 
-_FORMAT = 1
+# Of the records and the plan; other formats never share a folder.
+_FORMAT = 2
 _CHUNK = 1 << 22
+_OF_MODEL = ("batch_size", "resolution_level")
+# Bounds of a shard's records, and shards that a small source is cut into.
+_MOST, _LEAST, _SHARDS = 256, 16, 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,16 +35,22 @@ class Options:
     batch_size: pictures that the model sees at once, on each device; batches
       are filled up to it.
     size: pixels that the longer side may have; larger pictures are made
-      smaller first. 0: as they are.
+      smaller first, by area averaging. 0: as they are.
+    square: S to keep picture and depth at S x S as the pipeline's operations
+      would make them, whatever the model sees; see records.encode. 0: not.
     resolution_level: 0..9, how finely the model looks.
     quality: of the JPEG, where the picture's own bytes are not kept.
+    depth_optional: without a model, records that have no depth are kept as
+      they are, and not bad.
   """
 
   shard_size: int = 256
   batch_size: int = 8
   size: int = 0
+  square: int = 0
   resolution_level: int = 9
   quality: int = 95
+  depth_optional: bool = False
 
   def __post_init__(self):
     wrong = []
@@ -50,12 +60,22 @@ class Options:
       wrong.append(f"batch size {self.batch_size} is less than 1")
     if self.size and self.size < 32:
       wrong.append(f"size {self.size} is less than 32 pixels")
+    if self.square and self.square < 16:
+      wrong.append(f"{self.square} x {self.square} is less than 16 pixels")
+    if self.size and self.square:
+      wrong.append(f"size {self.size} and square {self.square}: give one")
     if not 0 <= self.resolution_level <= 9:
       wrong.append(f"resolution level {self.resolution_level} is not in 0..9")
     if not 1 <= self.quality <= 100:
       wrong.append(f"JPEG quality {self.quality} is not in 1..100")
     if wrong:
       raise ValueError("options: " + "; ".join(wrong))
+
+  def facts(self, with_model: bool) -> dict[str, Any]:
+    """Those that the records depend on, with a model or without one."""
+    dropped = ("depth_optional",) if with_model else _OF_MODEL
+    every = dataclasses.asdict(self)
+    return {key: every[key] for key in every if key not in dropped}
 
 
 class Job(NamedTuple):
@@ -114,7 +134,7 @@ def make(source, options: Options, model: dict[str, Any] | None) -> Plan:
     source: see data/sources.py.
     options: of the records.
     model: JSON-able description of the model, with its checksum; None where
-      every record has its own depth.
+      every record has its own depth, or needs none.
 
   Raises:
     ValueError: the source has no pictures, or an id twice.
@@ -137,10 +157,19 @@ def make(source, options: Options, model: dict[str, Any] | None) -> Plan:
     "format": _FORMAT,
     "source": source.describe(),
     "model": model,
-    "options": dataclasses.asdict(options),
+    "options": options.facts(model is not None),
     "splits": splits,
   }
   return Plan(tuple(jobs), json.loads(json.dumps(facts)))
+
+
+def even_size(source) -> int:
+  """A size of shards that workers can share evenly, also of a small source.
+
+  It depends on the source alone: so many workers, the same files.
+  """
+  total = sum(map(len, source.splits.values()))
+  return min(_MOST, max(_LEAST, -(-total // _SHARDS)))
 
 
 def ids_of(source, job: Job) -> list[str]:

@@ -90,14 +90,15 @@ def run(
     options: what the records depend on.
     crew: beam.Crew or devices.Crew, with the model.
     model: JSON-able description of the model with its checksum; None where
-      every record has its own depth.
+      every record has its own depth, or needs none.
     max_bad_share: of all pictures; more that cannot be used end the run.
     overwrite: replace the records of another plan.
     redo_bad: make shards with quarantined pictures again.
 
   Returns:
     {"tally": see tally.py, "speed": see Watch.speed, "problems": reason ->
-    number of what the source gave no id for}.
+    number of what the source gave no id for, "was_whole": whether all was there
+    before, "splits": see Watch.splits, "report": path of the page or None}.
 
   Raises:
     ValueError, OSError: what is wrong with the input or the folder.
@@ -109,6 +110,7 @@ def run(
   _begin(store, crew, overwrite, redo_bad)
   seen = watch.Watch(store, max_bad_share)
   seen.look()
+  whole = not seen.left and store.is_whole()
   if seen.left:
     jobs, done = tuple(seen.left), seen.total["images"]
     made = _Thread(lambda: crew.work(store, source, options, jobs))
@@ -116,13 +118,21 @@ def run(
       store.unfinish()
     with _Signals() as signals, _bar(todo.images, done, crew.first) as show:
       _look_after(made, store, seen, signals, show)
-  speed, problems = seen.speed(), list(getattr(source, "problems", ()))
+  speed, page = seen.speed(), None
+  problems = list(getattr(source, "problems", ()))
   if crew.first:
-    store.write_quarantine(seen.sidecars, problems)
+    store.write_lists(seen.sidecars, problems)
     store.finish(seen.sidecars)
-    report.write(store, seen, speed, problems)
+    page = report.write(store, seen, speed, problems)
   reasons = dict(collections.Counter(reason for reason, _ in problems))
-  return {"tally": seen.total, "speed": speed, "problems": reasons}
+  return {
+    "tally": seen.total,
+    "speed": speed,
+    "problems": reasons,
+    "was_whole": whole,
+    "splits": seen.splits(),
+    "report": page and str(page),
+  }
 
 
 def _begin(store, crew, overwrite, redo_bad) -> None:
@@ -163,7 +173,7 @@ def _look_after(made, store, seen, signals, show) -> None:
     with contextlib.suppress(watch.TooManyBad, OSError):
       seen.last_look()
     with contextlib.suppress(OSError):
-      store.write_quarantine(seen.sidecars)
+      store.write_lists(seen.sidecars)
     if isinstance(error, Interrupted):
       error.add_shards(len(seen.sidecars), len(store.plan.jobs))
     raise

@@ -5,7 +5,7 @@
     OUT/shards/train-00003.json    beside each shard: its tally, its quarantine
     OUT/shards/train-00004.doing   pictures done of a shard on its way
     OUT/shards/stop.json           why all should stop
-    OUT/quarantine.jsonl           at the end, with report.html
+    OUT/quarantine.jsonl           at the end, with notes.jsonl, report.html
 
 Files are written beside and renamed, a shard before its sidecar: a finished
 shard is one with both, and nothing else of a killed run counts.
@@ -53,7 +53,7 @@ class Store:
       )
 
   def sidecar(self, job: plan.Job) -> dict[str, Any] | None:
-    """{"records", "bytes", "file_size", "tally", "bad"} of a finished shard."""
+    """Of a finished shard: records, bytes, file_size, tally, bad, notes."""
     found = files.read_json(self._notes / f"{job.name}.json")
     if not found:
       return None
@@ -92,6 +92,7 @@ class Store:
         "file_size": file_size,
         "tally": counted,
         "bad": [item._asdict() for item in shard.bad],
+        "notes": [item._asdict() for item in shard.notes],
       }
       text = json.dumps(sidecar, separators=(",", ":"))
       files.write_text(self._notes / f"{job.name}.json", text)
@@ -106,6 +107,10 @@ class Store:
         (self._notes / f"{job.name}.json").unlink()
         count += 1
     return count
+
+  def is_whole(self) -> bool:
+    """Whether it is the finished dataset of this plan."""
+    return self._info.exists()
 
   def unfinish(self) -> None:
     """Takes the mark of a whole dataset away, while shards are missing."""
@@ -138,28 +143,36 @@ class Store:
       facts = {"fingerprint": self.plan.fingerprint, **self.plan.facts}
       shards.write_metadata(self.out, splits, facts)
 
-  def write_quarantine(
+  def write_lists(
     self, sidecars: dict[str, dict[str, Any]], problems=()
   ) -> None:
-    """OUT/quarantine.jsonl: split, id, reason, message of each bad picture.
+    """OUT/quarantine.jsonl and, where there are any, OUT/notes.jsonl.
+
+    A line has split, id, reason, message: of each bad picture; of what was
+    noted of records that could be used, the first ones of each shard.
 
     Args:
       sidecars: job name -> sidecar.
       problems: (reason, message) of what gave no id at all, see
-        data/sources.py.
+        data/sources.py; the first lines of the quarantine.
     """
-    rows = [
+    bad = [
       {"split": None, "id": None, "reason": reason, "message": message}
       for reason, message in problems
     ]
-    rows += [
-      {"split": job.split, **item}
-      for job in self.plan.jobs
-      for item in sidecars.get(job.name, {}).get("bad", ())
-    ]
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    with files.guarded(self.out):
-      files.write_text(epath.Path(self.out) / "quarantine.jsonl", text)
+    notes: list[dict[str, Any]] = []
+    for job in self.plan.jobs:
+      found = sidecars.get(job.name, {"bad": (), "notes": ()})
+      bad += [{"split": job.split, **item} for item in found["bad"]]
+      notes += [{"split": job.split, **item} for item in found["notes"]]
+    for name, rows in (("quarantine", bad), ("notes", notes)):
+      path = epath.Path(self.out) / f"{name}.jsonl"
+      lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+      with files.guarded(self.out):
+        if rows or name == "quarantine":
+          files.write_text(path, "".join(lines))
+        else:
+          path.unlink(missing_ok=True)
 
   @property
   def _info(self) -> epath.Path:
@@ -178,7 +191,7 @@ class Store:
     if not overwrite:
       there.pop("fingerprint", None)
       wrong = plan.differences(self.plan.facts, there) if there else []
-      what = "; ".join(wrong[:8]) or "made by another tool"
+      what = "; ".join(wrong[:8]) or "made by another tool, or an older one"
       raise FileExistsError(
         f"{self.out} holds other records ({what}): choose another folder, or"
         " --overwrite to make these in their place"

@@ -29,8 +29,10 @@ def empty() -> dict[str, Any]:
     "images": 0,
     "records": 0,
     "measured": 0,
+    "without_depth": 0,
     "all_sky": 0,
     "bad": {},
+    "noted": {},
     "bytes": {"image": 0, "depth": 0, "stored": 0},
     "pixels": {"all": 0, "valid": 0, "unknown": 0, "infinite": 0},
     "depth": [0] * (len(DEPTH_EDGES_M) - 1),
@@ -42,27 +44,32 @@ def empty() -> dict[str, Any]:
 
 
 def of_record(
-  depth_m: np.ndarray, intrinsics: np.ndarray, columns: dict[str, Any]
+  depth_m: np.ndarray | None, columns: dict[str, Any]
 ) -> dict[str, Any]:
   """The tally of one record.
 
   Args:
     depth_m: f32[H,W] metres; 0 or NaN unknown, inf infinitely far or masked.
-    intrinsics: f32[3,3] normalised.
-    columns: as stored, for their bytes.
+      None: nobody knows, and no pixel is counted.
+    columns: as stored: their bytes, and intrinsics f32[3,3] normalised.
 
   Depths are counted on a grid of at most 65,536 pixels of the picture.
   """
+  known = {
+    "images": 1,
+    "records": 1,
+    "bytes": {key: len(columns[key]) for key in ("image", "depth")},
+  }
+  if depth_m is None:
+    return known | {"without_depth": 1}
+  depth_m = np.asarray(depth_m, np.float32)
   infinite = int(np.isposinf(depth_m).sum())
   with np.errstate(invalid="ignore"):
     valid = int((np.isfinite(depth_m) & (depth_m > 0)).sum())
-  fov_x, _ = geometry.fov_from_intrinsics(intrinsics)
+  fov_x, _ = geometry.fov_from_intrinsics(columns["intrinsics"])
   size = depth_m.size
-  return {
-    "images": 1,
-    "records": 1,
+  return known | {
     "all_sky": int(infinite == size),
-    "bytes": {key: len(columns[key]) for key in ("image", "depth")},
     "pixels": {
       "all": size,
       "valid": valid,
@@ -97,9 +104,9 @@ def bad_count(tally: dict[str, Any]) -> int:
   return sum(tally["bad"].values())
 
 
-def reasons(tally: dict[str, Any]) -> str:
+def reasons(counts: dict[str, int]) -> str:
   """ "image: 3, truncated: 1"."""
-  return ", ".join(f"{k}: {v}" for k, v in sorted(tally["bad"].items()))
+  return ", ".join(f"{k}: {v}" for k, v in sorted(counts.items()))
 
 
 def _depths(depth_m) -> list[int]:

@@ -86,6 +86,16 @@ class Watch:
       "images_per_second": images / max(seconds, 1e-9),
     }
 
+  def splits(self) -> dict[str, dict[str, int]]:
+    """Split -> shards, images, records, bytes, file_size; what is finished."""
+    rows: dict[str, dict[str, int]] = {}
+    for job in self._store.plan.jobs:
+      if found := self.sidecars.get(job.name):
+        one = {key: found[key] for key in ("records", "bytes", "file_size")}
+        one |= {"shards": 1, "images": job.stop - job.start}
+        rows[job.split] = tally.add(rows.get(job.split, {}), one)
+    return rows
+
   def _add(self, job_name: str) -> None:
     found = self._store.sidecar(self._jobs[job_name])
     if found:
@@ -103,7 +113,7 @@ class Watch:
     ][-_MAX_NAMED:]
     raise TooManyBad(
       f"{count} of {self.total['images']} pictures could not be used"
-      f" ({tally.reasons(self.total)}): more than --max-bad-share"
+      f" ({tally.reasons(self.total['bad'])}): more than --max-bad-share"
       f" {self._share:g} of all {total} allows; repair them and say --redo-bad,"
       " or allow more. The latest:\n  " + "\n  ".join(latest)
     )

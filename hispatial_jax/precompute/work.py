@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hispatial_jax.core import geometry
-from hispatial_jax.data import records
-from hispatial_jax.precompute import pictures, plan, tally
+from hispatial_jax.precompute import columns, pictures, plan, questions, tally
 
 THREADS = max(2, min(8, os.cpu_count() or 2))
 # Pixels of pictures that wait for others of their bucket, in bytes.
 _WAITING = 1 << 30
-_ASSUMED_FOV_RAD = np.radians(60.0)
+# Notes of a shard that are listed; all are counted.
+_MOST_NOTES = 100
 
 
 class Shard(NamedTuple):
@@ -34,11 +34,13 @@ class Shard(NamedTuple):
     columns: stored columns of the records, in the order of the ids.
     tally: see tally.py.
     bad: the pictures that could not be used.
+    notes: of records that could be used; the first of them.
   """
 
   columns: list[dict[str, Any]]
   tally: dict[str, Any]
   bad: list[pictures.Bad]
+  notes: list[pictures.Bad]
 
 
 def make_shard(
@@ -57,7 +59,7 @@ def make_shard(
 
   Args:
     eyes: moge.MoGe, or its tokens, bucket and infer_batch. None where every
-      record has its own depth.
+      record has its own depth, or needs none.
     source: see data/sources.py; records that have depth keep it, and the
       model is told the intrinsics of those that have them.
     ids: of the shard.
@@ -123,7 +125,9 @@ class _Making:
     if isinstance(picture, pictures.Bad):
       self._bad.append(picture)
     elif picture.record.get("depth_m") is not None:
-      self._encode(picture.record, measured=True)
+      self._encode(picture, measured=True)
+    elif self.eyes is None and self.options.depth_optional:
+      self._encode(picture)
     else:
       self._add_to_group(picture)
 
@@ -135,24 +139,29 @@ class _Making:
 
   def collect(self, ids: list[str], seconds: float) -> Shard:
     """Waits for the encoded records and adds up."""
-    columns, parts = [], [tally.empty()]
+    made: list[columns.Made] = []
     for name in ids:
       if name in self._encoding:
         found = self._encoding[name].result()
-        if isinstance(found, pictures.Bad):
-          self._bad.append(found)
-        else:
-          columns.append(found[0])
-          parts.append(found[1])
+        (self._bad if isinstance(found, pictures.Bad) else made).append(found)
     order = {name: number for number, name in enumerate(ids)}
     quarantine = sorted(self._bad, key=lambda item: order[item.id])
+    notes = [note for one in made for note in one.notes]
     of_shard = {
       "images": len(quarantine),
-      "bad": dict(collections.Counter(item.reason for item in quarantine)),
+      "bad": _reasons(quarantine),
+      "noted": _reasons(notes),
       "batches": {key: self._count[key] for key in ("rows", "filled")},
       "seconds": {"all": seconds, "model": self._model_seconds},
     }
-    return Shard(columns, tally.add(*parts, of_shard), quarantine)
+    counted = tally.add(
+      tally.empty(),
+      *(one.tally for one in made),
+      of_shard,
+      questions.of_shard([one.asked for one in made]),
+    )
+    stored = [one.columns for one in made]
+    return Shard(stored, counted, quarantine, notes[:_MOST_NOTES])
 
   def _add_to_group(self, picture) -> None:
     name, camera = picture.record["id"], picture.record.get("intrinsics")
@@ -194,37 +203,19 @@ class _Making:
     self._count["filled"] += len(group)
     for picture, points in zip(group, found, strict=True):
       depth_m = np.asarray(points.depth, np.float32)
-      matrix = _camera(np.asarray(points.intrinsics, np.float32), depth_m)
+      matrix = columns.camera(
+        np.asarray(points.intrinsics, np.float32), depth_m
+      )
       seen = {"depth_m": depth_m, "intrinsics": matrix}
-      self._encode({**picture.record, **seen})
+      picture.record |= seen
+      self._encode(picture)
 
-  def _encode(self, record, measured=False) -> None:
+  def _encode(self, picture, measured=False) -> None:
     # The pool works first in, first out, so that reading, which asks for the
     # next pictures here, never runs far ahead of compressing.
-    future = self.pool.submit(_encoded, record, self.options.quality, measured)
-    self._encoding[record["id"]] = future
+    future = self.pool.submit(columns.make, picture, self.options, measured)
+    self._encoding[picture.record["id"]] = future
 
 
-def _encoded(record, quality, measured):
-  """(stored columns, tally), or Bad."""
-  try:
-    columns = records.encode(record, quality=quality)
-  except records.BadRecord as error:
-    return pictures.bad(record["id"], error)
-  depth_m = np.asarray(record["depth_m"], np.float32)
-  found = tally.of_record(depth_m, columns["intrinsics"], columns)
-  return columns, found | {"measured": int(measured)}
-
-
-def _camera(matrix: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
-  """Without a valid pixel nothing tells a camera: then 60 degrees if needed."""
-  if np.isfinite(depth_m).any():
-    return matrix
-  try:
-    geometry.check_intrinsics(matrix)
-    return matrix
-  except ValueError:
-    height, width = depth_m.shape
-  half = np.tan(_ASSUMED_FOV_RAD / 2)
-  fov_y = 2 * np.arctan(half * height / width)
-  return geometry.intrinsics_from_fov(_ASSUMED_FOV_RAD, fov_y)
+def _reasons(items: list[pictures.Bad]) -> dict[str, int]:
+  return dict(collections.Counter(item.reason for item in items))

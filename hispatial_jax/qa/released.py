@@ -132,6 +132,15 @@ def subtype(pair: dict[str, Any]) -> str:
   return pair.get("qa_type") or ""
 
 
+def texts(item: Any) -> list[str]:
+  """Every text of an item: for a tokenizer that is to know its words."""
+  if isinstance(item, str):
+    return [item]
+  if isinstance(item, dict):
+    item = list(item.values())
+  return [t for x in item for t in texts(x)] if isinstance(item, list) else []
+
+
 def wanted(level: int, levels: Collection[int] | None) -> bool:
   """Whether a filter lets a level pass; that of no level always does."""
   return levels is None or level < 0 or level in levels

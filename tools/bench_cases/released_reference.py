@@ -4,34 +4,45 @@ HISPATIAL_DIR names a checkout of microsoft/HiSpatial, UTILS3D_DIR one of
 utils3d at the commit that it asks for, where that is not installed.
 """
 
+import functools
 import os
 import pathlib
 import sys
 import warnings
 
-_TOKENS = 1024
+_TOKENS, _LENGTH = 1024, 1500
 
 
-def read(shard: str, tokenizer: str, size: int):
-  """Iterates over the samples of a shard, as the reference's training does.
+def read(shard: str, tokenizer: str, size: int, batch: int) -> int:
+  """Reads a shard to batches, as the reference's training does.
 
   Args:
     shard: a wild tar.
     tokenizer: a .model file of SentencePiece.
     size: pixels of a side.
+    batch: samples of a batch.
 
-  Yields:
-    What its transform gives: pixel_values, xyz_values, input_ids, labels.
+  Returns:
+    How many samples gave pixel_values, xyz_values, input_ids and labels.
 
   Raises:
     ModuleNotFoundError, FileNotFoundError: what is missing, and how to get it.
   """
-  pipeline = _module().build_vqa_wds_pipeline(
+  module, count, samples = _module(), 0, []
+  collate = module.VQACollateFn(0, max_length=_LENGTH)
+  pipeline = module.build_vqa_wds_pipeline(
     [shard], map_processor=_transform(tokenizer, size)
   )
   with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    yield from pipeline
+    for sample in pipeline:
+      if sample is not None:
+        count += 1
+        samples.append(sample)
+      if len(samples) == batch:
+        collate(samples)
+        samples = []
+  return count
 
 
 def _module():
@@ -50,6 +61,7 @@ def _module():
   return vqa_dataset
 
 
+@functools.cache
 def _transform(tokenizer: str, size: int):
   import torch
   import transformers
