@@ -24,7 +24,6 @@ import time
 _SIDE = 448
 # Reading an image is work that no batch spares, and a CPU is slow at it; new
 # tokens wait for the memory. Few image tokens give the proportions of a GPU.
-_MID_PIXELS = 112
 _MID = {
   "img": {"width": 128, "depth": 2, "mlp_dim": 256, "num_heads": 2},
   "llm": {
@@ -66,6 +65,7 @@ def _parser():
   add("--model", default="mid", help="mid, toy, 3b_448, ... random weights")
   add("--checkpoint", help="WORKDIR, a step or FILE.npz instead")
   add("--dtype", default="float32", help="of a random model (%(default)s)")
+  add("--pixels", type=int, default=56, help="of mid's pictures (%(default)s)")
   add("--batch", default="1,32", help="sizes (%(default)s)")
   add("--questions", type=int, default=32, help="of a run (%(default)s)")
   add("--new", type=int, default=48, help="tokens of an answer (%(default)s)")
@@ -127,7 +127,7 @@ def _model(args):
     config = sizes.config("toy", **_MID, dtype=args.dtype)
     config["img"] |= {
       "num_outputs": config["llm"]["width"],
-      "image_size": _MID_PIXELS,
+      "image_size": args.pixels,
     }
   else:
     config = sizes.config(args.model, dtype=args.dtype)
