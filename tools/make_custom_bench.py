@@ -13,7 +13,6 @@ questions, a third of each task as far as the scenes allow.
 import argparse
 import collections
 import itertools
-import json
 import pathlib
 import sys
 
@@ -48,38 +47,35 @@ def make(args) -> dict[str, int]:
   Raises:
     ValueError, OSError: a count below 3, a source without objects.
   """
+  from hispatial_jax.benchmarks import custom_files
+
   if args.count < 3:
     raise ValueError(f"--count {args.count}: expected 3 or more")
   out = pathlib.Path(args.out)
   if (out / "custom_bench.jsonl").exists():
     raise ValueError(f"{out} holds a benchmark already: choose another folder")
-  for name in ("images", "depth"):
-    (out / name).mkdir(parents=True, exist_ok=True)
-  lines = list(itertools.islice(_lines(args, out), args.count))
-  if not lines:
+  items = list(itertools.islice(_items(args), args.count))
+  if not items:
     raise ValueError(
       f"{args.source}: no question: do its records have objects?"
     )
-  text = "".join(json.dumps(line) + "\n" for line in lines)
-  (out / "custom_bench.jsonl").write_text(text)
-  return collections.Counter(line["task"] for line in lines)
+  custom_files.save(out, items)
+  return collections.Counter(item["task"] for item in items)
 
 
-def _lines(args, out):
-  """Questions with their files written, the rarest task first of a scene."""
+def _items(args):
+  """Questions with their pictures, the rarest task first of a scene."""
   from hispatial_jax.qa import trio
 
   counts: collections.Counter = collections.Counter()
   share = -(-args.count // 3)
-  for number, record in enumerate(_records(args)):
+  for record in _records(args):
     found = [
       item
       for item in trio.draw(record, args.seed)
       if counts[item["task"]] < share
     ]
-    if not found:
-      continue
-    files = _write(record, out, number)
+    files = _files(record) if found else {}
     for item in sorted(found, key=lambda item: counts[item["task"]]):
       counts[item["task"]] += 1
       yield {"id": f"{item['task']}/{record['id']}", **item, **files}
@@ -99,24 +95,22 @@ def _records(args):
       yield {**source.make(name), "id": name}
 
 
-def _write(record, out: pathlib.Path, number: int) -> dict:
-  """Image and depth of a record; their names, and the camera."""
+def _files(record) -> dict:
+  """Picture and depth of a record as PNG, and the camera."""
   import cv2
 
   from hispatial_jax.pp import codec, given
 
   rgb = given.read_image(record["image"])
-  image, depth = f"images/{number:04d}.png", f"depth/{number:04d}.png"
-  cv2.imwrite(str(out / image), rgb[..., ::-1])
+  image = cv2.imencode(".png", rgb[..., ::-1])[1].tobytes()
   if record.get("depth_m") is None:
     return {"image": image}
   metres = np.nan_to_num(record["depth_m"], nan=0.0, posinf=0.0)
   millimetres = np.clip(np.rint(metres * 1000), 0, 65535).astype(np.uint16)
-  (out / depth).write_bytes(codec.write_png(millimetres))
   matrix = np.asarray(record["intrinsics"], float)
   return {
     "image": image,
-    "depth": depth,
+    "depth": codec.write_png(millimetres),
     "intrinsics": [[round(v, 6) for v in row] for row in matrix.tolist()],
   }
 

@@ -24,7 +24,6 @@ problem solving reads what follows the last "final answer".
 
 import json
 import math
-import pathlib
 import re
 
 from hispatial_jax.benchmarks import (
@@ -76,7 +75,7 @@ PUBLISHED = tuple(
 )
 
 
-def _truth(answer, key: str):
+def truth_of(answer, key: str):
   """yes, no, metres, or a vector of three numbers."""
   answer = answer if isinstance(answer, dict) else {}
   if answer.get("answer") in ("yes", "no"):
@@ -104,7 +103,7 @@ def _example(item: dict, source: files.Files, folder: str) -> base.Example:
     raise base.DataError(
       f"{key}: task {item['task']!r} is none of {', '.join(TASKS)}"
     )
-  truth = _truth(item["answer"], key)
+  truth = truth_of(item["answer"], key)
   image = pictures.File(source, folder + str(item["image"]), key)
   return base.Example(
     key=key,
@@ -143,27 +142,6 @@ def load(path, splits=None) -> list[base.Example]:
         "question and answer"
       ) from error
   return loading.unique(out, NAME)
-
-
-def save(folder, questions) -> None:
-  """Writes questions in this format.
-
-  Args:
-    folder: made if it isn't there; must hold no custom_bench.jsonl yet.
-    questions: dicts of task, question, answer, image (bytes of a PNG) and
-      maybe level.
-  """
-  folder, lines = pathlib.Path(folder), []
-  (folder / "images").mkdir(parents=True, exist_ok=True)
-  for number, item in enumerate(questions):
-    key, name = f"{item['task']}/{number}", f"images/{number:05d}.png"
-    _truth(item["answer"], key)
-    level = item.get("level", 1 + TASKS.index(item["task"]))
-    kept = {name_: item[name_] for name_ in ("task", "question", "answer")}
-    (folder / name).write_bytes(pictures.checked(item["image"], key))
-    lines.append(json.dumps({"id": key, "level": level, "image": name, **kept}))
-  with open(folder / "custom_bench.jsonl", "x") as file:
-    file.write("\n".join(lines) + "\n")
 
 
 def _final(text: str) -> str:

@@ -20,12 +20,12 @@ metrics.json (shares are 0..1; null, never NaN, for what can't be said):
   aggregate    all figures of the benchmark, under every rule
   constant     {answers: {part: {answer hits n}}, headlines: [as above]}
   blind        {headlines, counts, fingerprint} of the blind run, or null
-  cuts         {cut: {value: {n correct accuracy interval unparsed errors}}}
+  cuts         {cut: {value: {n correct accuracy interval unparsed errors
+               constant}}}; no constant by depth range
   calibration  {bins: [{low high n mean_p accuracy}], ece, n}, or null
   errors       [{key error}], at most 100
 """
 
-import collections
 import dataclasses
 import importlib.metadata
 import itertools
@@ -35,6 +35,7 @@ import platform
 from typing import Any
 
 from hispatial_jax.benchmarks import base, constants, intervals, tables
+from hispatial_jax.benchmarks import cuts as cuts_lib
 from hispatial_jax.evaluation import journal
 
 PREDICTIONS, METRICS = "predictions.jsonl", "metrics.json"
@@ -111,7 +112,7 @@ def metrics(
       "headlines": lines(bench, examples, best),
     },
     "blind": blind,
-    "cuts": cuts(bench, examples, found),
+    "cuts": cuts(bench, examples, found, best),
     "calibration": calibration(found),
     "errors": errors[:_LISTED],
   }
@@ -145,17 +146,12 @@ def counts(found: list[dict[str, Any]]) -> dict[str, int]:
   }
 
 
-def cuts(bench, examples, found) -> dict[str, dict[str, dict]]:
+def cuts(bench, examples, found, constant=None) -> dict[str, dict[str, dict]]:
   """Our verdict by category, and by the median depth of the picture."""
   out: dict[str, dict] = {}
-  for name in bench.CUTS:
-    parts = collections.defaultdict(list)
-    for example, row in zip(examples, found, strict=True):
-      value = example.category.get(name)
-      several = isinstance(value, list | tuple)
-      for one in value if several else [value]:
-        parts[str(one)].append(row)
-    out[name] = {value: _cell(some) for value, some in sorted(parts.items())}
+  for line in cuts_lib.lines(bench, examples, found, constant)[1:]:
+    cell = {k: v for k, v in line.items() if k not in ("cut", "name")}
+    out.setdefault(line["cut"], {})[line["name"]] = cell
   some = [r for r in found if r["depth_m"] is not None]
   return out | ({"depth range": _by_depth(some)} if some else {})
 
@@ -178,7 +174,7 @@ def _cell(found) -> dict[str, Any]:
     "correct": hits,
     "accuracy": hits / n,
     "interval": list(tables.wilson(hits, n)),
-    "unparsed": sum(not r["parsed"] and not r["error"] for r in found),
+    "unparsed": sum(not r["parsed"] for r in found),
     "errors": sum(bool(r["error"]) for r in found),
   }
 
