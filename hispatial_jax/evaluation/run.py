@@ -10,8 +10,10 @@ the scores of OUT are then shown beside.
 """
 
 import dataclasses
+import hashlib
 import importlib
 import importlib.util
+import json
 import pathlib
 import shutil
 from typing import Any
@@ -33,7 +35,8 @@ class Task:
   Attributes:
     bench: its module.
     examples: all of them, or those of `limit`.
-    data: {"sha256", "questions"} of the whole.
+    data: {"sha256", "prompts", "questions"} of the whole; prompts is a digest
+      of all texts that may be sent.
   """
 
   bench: base.Benchmark
@@ -72,6 +75,7 @@ def open(name: str, data, limit: int | None = None) -> Task:
   examples = bench.load(data)
   facts = {
     "sha256": files.at(data).digest(*bench.FILES),
+    "prompts": _digest(examples),
     "questions": len(examples),
   }
   if limit is not None:
@@ -79,6 +83,11 @@ def open(name: str, data, limit: int | None = None) -> Task:
       raise ValueError(f"--limit {limit}: expected 1 or more")
     examples = base.limit(examples, limit)
   return Task(bench, examples, facts)
+
+
+def _digest(examples) -> str:
+  text = json.dumps([[e.key, dict(e.prompts)] for e in examples])
+  return hashlib.sha256(text.encode()).hexdigest()
 
 
 def evaluate(task: Task, model, out, options: Options) -> dict | None:

@@ -34,6 +34,7 @@ import math
 import platform
 from typing import Any
 
+import hispatial_jax
 from hispatial_jax.benchmarks import base, constants, intervals, tables
 from hispatial_jax.benchmarks import cuts as cuts_lib
 from hispatial_jax.evaluation import journal
@@ -202,8 +203,11 @@ def calibration(found) -> dict[str, Any] | None:
 
 def versions() -> dict[str, str]:
   """Of what the figures depend on."""
-  out = {"python": platform.python_version()}
-  for name in ("hispatial_jax", "jax", "numpy"):
+  out = {
+    "python": platform.python_version(),
+    "hispatial_jax": hispatial_jax.__version__,
+  }
+  for name in ("jax", "numpy"):
     out[name] = importlib.metadata.version(name)
   return out
 
