@@ -12,6 +12,15 @@ transformers = pytest.importorskip("transformers")
 _NEW = 5
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+  """Such small matrices only wait for other threads."""
+  before = torch.get_num_threads()
+  torch.set_num_threads(1)
+  yield
+  torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
   return fake.save(tmp_path_factory.mktemp("hf") / "tiny")
