@@ -167,3 +167,16 @@ def test_measured_points_are_the_reference_s():
         np.testing.assert_allclose(got, point, rtol=1e-5, atol=1e-6)
         compared += 1
   assert compared >= 24
+
+
+@pytest.mark.parametrize("hidden", ["", "zeros", "relative"])
+def test_a_model_gets_the_points_it_was_trained_on(hidden):
+  options = {hidden: True} if hidden else {}
+  decoder = decoding.Decoder(None, tiny.words(), size=28, rows=1, **options)
+  rgb = np.zeros((28, 28, 3), np.uint8)
+  depth = np.linspace(1, 5, 28 * 28, dtype=np.float32).reshape(28, 28)
+  camera = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]], np.float32)
+  points = decoder.look("?", rgb, depth, camera).points
+  highest = {"": 5.0, "zeros": 0.0, "relative": 1.0}[hidden]
+  assert points[..., 2].max() == pytest.approx(highest)
+  assert points[..., 3].all() == (hidden != "zeros")

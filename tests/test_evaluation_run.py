@@ -10,9 +10,11 @@ import sys
 import time
 
 import evaluation_fakes as fakes
+import numpy as np
 import pytest
 
 from hispatial_jax.evaluation import ask, journal, models, run
+from hispatial_jax.evaluators import examples as seen
 
 _ROOT = pathlib.Path(__file__).parent.parent
 
@@ -186,3 +188,36 @@ def test_answers_to_other_questions_are_not_scored(whole, tmp_path):
     run.score(_task("embspatial"), whole)
   with pytest.raises(ValueError, match="holds no run"):
     run.score(_task(), tmp_path)
+
+
+def test_a_collective_model_s_batches_stay_what_they_were(whole, tmp_path):
+  class Together(fakes.Slow):
+    collective = True
+
+    def answer(self, requests):
+      self.batches = [*getattr(self, "batches", []), [r.key for r in requests]]
+      return super().answer(requests)
+
+  unbroken = Together("cvbench", size=5)
+  run.evaluate(_task(), unbroken, tmp_path, run.Options())
+  assert [len(batch) for batch in unbroken.batches] == [5, 5, 5, 1]
+  file = tmp_path / "answers" / "p0.jsonl"
+  lines = file.read_text().splitlines(keepends=True)
+  file.write_text("".join(lines[:7]))
+  resumed = Together("cvbench", size=5)
+  run.evaluate(_task(), resumed, tmp_path, run.Options(resume=True))
+  assert resumed.batches == unbroken.batches[1:]
+  assert file.read_text() == "".join(lines)
+  assert _metrics(tmp_path) == _metrics(whole)
+
+
+def test_the_model_sees_the_boxes_and_the_points_do_not():
+  task = _task("spatialrgpt")
+  example = next(e for e in task.examples if e.boxes)
+  drawn, plain = (seen.picture(example, drawn=d) for d in (True, False))
+  changed = (drawn != plain).any(-1)
+  left, top, right, _ = (int(v) for v in example.boxes[0].xyxy)
+  np.testing.assert_array_equal(
+    drawn[top, (left + right) // 2], example.boxes[0].rgb
+  )
+  assert 0 < changed.mean() < 0.5

@@ -297,6 +297,7 @@ def _records(args, names) -> None:
     )
   if not args.config or not args.checkpoint:
     raise ValueError(f"{names[0]} needs --config and --checkpoint")
+  _join(args)
   from hispatial_jax.evaluation import held_out
 
   held_out.evaluate(args)
