@@ -34,6 +34,8 @@ from hispatial_jax.evaluators import predict_fns
 from hispatial_jax.models import hispatial, sizes
 from hispatial_jax.models import loss as loss_lib
 
+_HEARTBEAT_S = 30
+
 
 def train(cfg, workdir) -> dict[str, float]:
   """Runs a config to its end, from where the work directory stands.
@@ -74,7 +76,7 @@ def train(cfg, workdir) -> dict[str, float]:
       process_count=jax.process_count(),
       seed=cfg.seed,
     )
-    done = run.latest() or 0
+    done, notes = run.newest_sound()
     source, seed = cfg.init, cfg.seed
     if done:
       params, moments, at = run.restore(done, **abstract)
@@ -84,7 +86,7 @@ def train(cfg, workdir) -> dict[str, float]:
     else:
       state = start.initial_state(source, seed, model_cfg, opt, layout)
     report(start.describe(model_cfg, shapes, opt, grid, done, source))
-    for note in batches.notes:
+    for note in [*notes, *batches.notes]:
       report(note)
 
     # ---- What runs on the accelerator.
@@ -117,6 +119,7 @@ def train(cfg, workdir) -> dict[str, float]:
     health = guard.Health(run)
     cfg.check_all_read()
     start.save_recipe(workdir, plain, model_cfg, words)
+    stack.enter_context(guard.Together())
     written = {}
 
     # ---- The loop.
@@ -227,12 +230,15 @@ def main(argv=None) -> int:
     # Storage errors are raised, and said once; orbax would log them before.
     logging.set_verbosity(logging.FATAL)
   try:
-    if flags.coordinator:
+    if flags.coordinator or flags.distributed:
       jax.distributed.initialize(
-        flags.coordinator, flags.num_processes, flags.process_id
+        flags.coordinator,
+        flags.num_processes,
+        flags.process_id,
+        # Where a collective hangs instead of failing: silent for so long is
+        # dead, and all others end.
+        heartbeat_timeout_seconds=_HEARTBEAT_S,
       )
-    elif flags.distributed:
-      jax.distributed.initialize()
     train(config_lib.load(flags.config, overrides), flags.workdir)
   except (ValueError, OSError, ImportError, FloatingPointError) as error:
     if flags.debug:

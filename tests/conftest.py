@@ -4,6 +4,11 @@ import os
 import pathlib
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Most of the tests' time is LLVM's: their programs run for a blink. Processes
+# that tests start inherit this.
+os.environ["XLA_FLAGS"] = (
+  os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
+)
 
 import hypothesis
 import jax

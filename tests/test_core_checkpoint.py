@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hispatial_jax.core import checkpoint, optim, rundir
+from hispatial_jax.core import checkpoint, optim, rundir, seal
 
 
 def _params():
@@ -118,3 +118,78 @@ def test_no_space_left(tmp_path):
   assert "last complete one: 1" in str(error.value)
   assert rundir.step_folder(tmp_path).name == "1"
   run.close()
+
+
+def _saved(folder, steps=(1, 2)):
+  """Params and moments, saved under some steps; the run is closed."""
+  params = _params()
+  moments = optim.adamw(1e-3).init(params)
+  run = checkpoint.Run(folder, keep=3)
+  for step in steps:
+    run.save(step, params, moments, {"seen": step})
+  run.close()
+  return params, moments
+
+
+def _largest(folder):
+  return max(
+    (p for p in folder.rglob("*") if p.is_file() and "seal" not in p.name),
+    key=lambda p: p.stat().st_size,
+  )
+
+
+def _flip(path):
+  data = bytearray(path.read_bytes())
+  data[len(data) // 2] ^= 1
+  path.write_bytes(bytes(data))
+
+
+def _cut(path):
+  path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+  ("damage", "said"),
+  [(_flip, "other bytes"), (_cut, "of .* bytes"), (os.remove, "missing")],
+)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
+  tmp_path, damage, said
+):
+  params, moments = _saved(tmp_path)
+  file = _largest(tmp_path / "checkpoints" / "2" / "params")
+  damage(file)
+  with pytest.raises(ValueError, match=f"damaged: .*{file.name}.*{said}"):
+    rundir.load_params(tmp_path)
+  run = checkpoint.Run(tmp_path, keep=3)
+  step, (note,) = run.newest_sound()
+  assert step == 1
+  assert str(tmp_path / "checkpoints" / "2") in note
+  assert file.name in note
+  _same(run.restore(step, _shapes(params), _shapes(moments))[0], params)
+  # The number is free again, and what was damaged is kept.
+  assert run.save(2, params, moments, {"seen": 2})
+  run.close()
+  assert list((tmp_path / "checkpoints").glob("damaged-2-*"))
+  _same(rundir.load_params(tmp_path), jax.device_get(params))
+
+
+def test_without_any_sound_checkpoint_a_run_does_not_start_anew(tmp_path):
+  _saved(tmp_path, steps=(5,))
+  _flip(_largest(tmp_path / "checkpoints" / "5"))
+  run = checkpoint.Run(tmp_path)
+  with pytest.raises(ValueError, match="no sound checkpoint is left"):
+    run.newest_sound()
+  run.close()
+
+
+def test_checkpoints_of_other_processes_and_without_seals_are_read(tmp_path):
+  _saved(tmp_path)
+  folder = tmp_path / "checkpoints" / "2"
+  (folder / "seal-0.json").unlink()
+  assert seal.damaged(folder) == []
+  for part in range(3):
+    seal.write(folder, part, 3)
+  assert seal.damaged(folder) == []
+  _flip(_largest(folder))
+  found = [line for part in (0, 1) for line in seal.damaged(folder, part, 2)]
+  assert len(found) == 1

@@ -52,7 +52,8 @@ def words(tmp_path_factory):
 
 @pytest.mark.slow
 def test_eight_devices_equal_one(words):
-  eight = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+  flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
+  eight = {"XLA_FLAGS": flags}
   runs = {
     "one": _start("train_mesh_driver.py", words, 1, 1, 1),
     "data": _start("train_mesh_driver.py", words, 8, 1, 1, **eight),
@@ -90,21 +91,34 @@ def _pair(words, workdir, *flags, of_one=()):
   ]
 
 
+def _alone(words, workdir):
+  """Starts the same run in one process, of six steps."""
+  config = f"tests/train_config.py:tokenizer={words}"
+  flags = ("--config", config, "--workdir", workdir)
+  return _start("train_driver.py", *flags)
+
+
+@pytest.fixture(scope="module")
+def alone(words, tmp_path_factory):
+  """Losses of the undisturbed run of one process."""
+  folder = tmp_path_factory.mktemp("alone")
+  ((code, _, errors),) = _finish(_alone(words, folder))
+  assert code == 0, errors
+  return _losses(folder)
+
+
+def _losses(folder):
+  """Of the steps 1, 2, ...; where a step was taken twice, the last."""
+  found = {row["step"]: row["train/loss"] for row in metrics.read(folder)}
+  return [found[step] for step in sorted(found)]
+
+
 @pytest.mark.slow
-def test_two_processes_equal_one(words, tmp_path):
-  short = ("--config.total_steps=6",)
-  one = _start(
-    "train_driver.py",
-    *("--config", f"tests/train_config.py:tokenizer={words}"),
-    *("--workdir", tmp_path / "one"),
-  )
-  two = _pair(words, tmp_path / "two", *short)
-  for code, _, errors in _finish(one, *two):
+def test_two_processes_equal_one(words, alone, tmp_path):
+  two = _pair(words, tmp_path / "two", "--config.total_steps=6")
+  for code, _, errors in _finish(*two):
     assert code == 0, errors
-  losses = [
-    [row["train/loss"] for row in metrics.read(tmp_path / name)]
-    for name in ("one", "two")
-  ]
+  losses = [alone, _losses(tmp_path / "two")]
   assert len(losses[0]) == 6
   # Six updates after sums in another order; the loss falls from 8.1 to 6.8.
   np.testing.assert_allclose(losses[1], losses[0], atol=1e-5)
@@ -112,6 +126,23 @@ def test_two_processes_equal_one(words, tmp_path):
   assert [code for code, _, _ in again] == [0, 0]
   assert "resumed at step 6" in again[0][1]
   assert "step" not in again[1][1]  # only the first one reports
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_the_other_and_one_goes_on(
+  words, alone, tmp_path
+):
+  short = ("--config.total_steps=6",)
+  first, second = _pair(words, tmp_path, *short, of_one={"KILL_AT": "5"})
+  second.communicate(timeout=300)
+  ((code, _, errors),) = _finish(first, timeout=60)
+  assert (code, second.returncode) == (1, -9)
+  assert "error: process 0 of 2 lost the others" in errors
+  ((code, out, errors),) = _finish(_alone(words, tmp_path))
+  assert code == 0, errors
+  assert "resumed at step" in out
+  # Sums over processes in another order.
+  np.testing.assert_allclose(_losses(tmp_path), alone, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -4,16 +4,21 @@
 
     run = checkpoint.Run(workdir, keep=3)
     run.save(step, params, opt_state, iterator.get_state())
+    step, notes = run.newest_sound()
     params, opt_state, positions = run.restore(step, shapes, opt_shapes)
 
 A step's folder gets its name only once all of it is written, so whatever bears
 a number is whole; what a killed run left half-written is removed by the next.
+Each process then seals its share of the files with checksums (see seal.py), in
+a thread; `newest_sound` sets a damaged checkpoint aside, for the one before it.
 Arrays are restored straight into the shards asked for. `rundir` reads the
 parameters alone.
 """
 
+import concurrent.futures
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +26,10 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from hispatial_jax.core import mesh, rundir
+from hispatial_jax.core import mesh, rundir, seal
+
+_ASIDE = "damaged-"
+_POLL_S = 0.2
 
 
 class Run:
@@ -51,10 +59,47 @@ class Run:
       options=options,
       item_names=("params", "opt", "iterator"),
     )
+    self._sealer = concurrent.futures.ThreadPoolExecutor(1, "seal")
+    self._sealed: concurrent.futures.Future | None = None
 
   def latest(self) -> int | None:
     """The newest complete step, or None."""
     return self._manager.latest_step()
+
+  def newest_sound(self) -> tuple[int, list[str]]:
+    """The newest step whose files are what was written, 0 if there is none.
+
+    Damaged ones are renamed, so that they are out of the way. All processes
+    call this together; each reads its share of the files.
+
+    Returns:
+      The step, and a line for each checkpoint that was set aside.
+
+    Raises:
+      ValueError: all that there are are damaged; says which files.
+    """
+    notes: list[str] = []
+    for step in sorted(self._manager.all_steps(), reverse=True):
+      path = self.folder / str(step)
+      part, parts = jax.process_index(), jax.process_count()
+      found = mesh.gather_json(seal.damaged(path, part, parts))
+      wrong = [line for lines in found for line in lines]
+      if not wrong:
+        return step, notes
+      notes.append(f"checkpoint {path} is damaged: {'; '.join(wrong[:3])}")
+      self._set_aside(path)
+    if notes:
+      raise ValueError(
+        "\n".join(notes) + "\nno sound checkpoint is left; restore the files,"
+        " or choose another --workdir"
+      )
+    return 0, []
+
+  def _set_aside(self, path) -> None:
+    if jax.process_index() == 0:
+      path.rename(path.parent / f"{_ASIDE}{path.name}-{int(time.time())}")
+    mesh.gather_json(0)  # until it is done
+    self._manager.reload()
 
   def save(self, step: int, params, opt_state, position, *, wait=False) -> bool:
     """Starts to write a checkpoint; returns once the arrays are copied.
@@ -80,9 +125,23 @@ class Run:
     )
     with self._storage():
       self._manager.save(step, args=items, force=True)
-      if wait:
-        self._manager.wait_until_finished()
+    self._sealed = self._sealer.submit(self._seal, step)
+    if wait:
+      self.wait()
     return True
+
+  def _seal(self, step: int) -> None:
+    """Waits until the checkpoint has its name, then seals it."""
+    path = self.folder / str(step)
+    saving = True
+    while not (path.exists() and ocp.utils.is_checkpoint_finalized(path)):
+      if not saving:
+        return  # it failed, which is told elsewhere
+      saving = self._manager.is_saving_in_progress()
+      time.sleep(_POLL_S)
+    # One that was removed meanwhile, for newer ones, needs no seal.
+    with contextlib.suppress(FileNotFoundError):
+      seal.write(path, jax.process_index(), jax.process_count())
 
   def restore(self, step: int, params, opt_state) -> tuple[Any, Any, list]:
     """Reads one step into the shapes, dtypes and shardings asked for.
@@ -116,10 +175,13 @@ class Run:
     """
     with self._storage():
       self._manager.wait_until_finished()
+      if self._sealed:
+        self._sealed.result()
 
   def close(self) -> None:
     """Waits, then ends the writing threads."""
     self.wait()
+    self._sealer.shutdown()
     self._manager.close()
 
   @contextlib.contextmanager

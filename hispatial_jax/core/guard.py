@@ -1,8 +1,10 @@
-"""When to stop: a loss that is not finite, SIGTERM, the time is up."""
+"""When to stop: a loss that is no number, SIGTERM, the time, a lost process."""
 
 import collections
 import math
+import os
 import signal
+import sys
 import time
 
 import jax
@@ -48,6 +50,33 @@ class Health:
         f"{names}; last checkpoint: step {self._run.latest() or 'none'} in "
         f"{self._run.folder}"
       )
+
+
+class Together:
+  """Ends this process at once when a collective fails, in words.
+
+  To be entered last: whatever is closed after a failed collective might wait
+  for a process that is gone.
+  """
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, kind, error, trace):
+    if jax.process_count() == 1 or not isinstance(
+      error, jax.errors.JaxRuntimeError
+    ):
+      return
+    first = (str(error).strip() or kind.__name__).splitlines()[0]
+    print(
+      f"error: process {jax.process_index()} of {jax.process_count()} lost the"
+      f" others ({first:.200}); one of them has died, its log says why. The"
+      " same command goes on from the last checkpoint",
+      file=sys.stderr,
+    )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 class Interrupted(Exception):

@@ -18,7 +18,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
-from hispatial_jax.core import npz, tree
+from hispatial_jax.core import npz, seal, tree
 
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.json"
@@ -38,6 +38,7 @@ def load_params(path, *, shardings=None):
 
   Raises:
     FileNotFoundError: nothing of that kind is there.
+    ValueError: files of the parameters are damaged; says which.
   """
   path = epath.Path(path)
   if path.suffix == ".npz":
@@ -46,6 +47,11 @@ def load_params(path, *, shardings=None):
       params = jax.tree.map(jax.device_put, params, shardings)
     return params
   folder = step_folder(path)
+  if wrong := seal.damaged(folder, below="params/"):
+    raise ValueError(
+      f"checkpoint {folder} is damaged: {'; '.join(wrong[:3])}; name another"
+      " step of its work directory"
+    )
   saved = _saved(folder)
   if shardings is None:
     args = {k: ocp.RestoreArgs(restore_type=np.ndarray) for k in saved}
