@@ -41,6 +41,8 @@ _EXTRAS = {
   # The benchmarks' own files; parquet, as the hub has them.
   "eval": ["pyarrow>=17"],
   "log": ["tensorboardX>=2.6"],
+  # Models behind OpenAI-compatible endpoints, and judges.
+  "api": ["openai>=1.60"],
   "demo": [
     "matplotlib>=3.9",
     "plotly>=6",
@@ -59,7 +61,7 @@ _EXTRAS = {
     "ruff>=0.12",
     "nbclient>=0.10",
     "ipykernel>=6",
-    "transformers>=4.50,<5",
+    "transformers>=4.56,<5",
   ],
 }
 

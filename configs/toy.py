@@ -7,6 +7,8 @@
     ... --config configs/toy.py:quick=True          quickstart: five minutes
     ... --config configs/toy.py:points=False        the ablation: no point map
     ... --config configs/toy.py:root=DIR            records in DIR/data
+    ... --config configs/toy.py:custom=DIR          the custom trio as well, of
+                                 tools/make_custom_bench.py toyworld --out DIR
 
     python tools/build_records.py wild SHARDS --out runs/wild/data \
       --tokenizer runs/wild/tokenizer.model
@@ -29,10 +31,17 @@ def get_config(arg=""):
   """Arguments.
 
   source (toy, wild), quick, points, steps (0: the recipe's), seed, root (where
-  the records are; "": runs/SOURCE).
+  the records are; "": runs/SOURCE), custom (a benchmark to evaluate on, too).
   """
   arg = common.parse_arg(
-    arg, source="toy", quick=False, points=True, steps=0, root="", seed=0
+    arg,
+    source="toy",
+    quick=False,
+    points=True,
+    steps=0,
+    root="",
+    seed=0,
+    custom="",
   )
   wild = common.choose({"toy": False, "wild": True}, arg.source, "source")
   root = arg.root or f"runs/{arg.source}"
@@ -95,6 +104,16 @@ def get_config(arg=""):
     "max_new_tokens": 20,
     **held_out,
   }
+  if arg.custom:
+    config.evals.custom = {
+      "type": "benchmark",
+      "every": max(config.total_steps // 5, 1),
+      "name": "hispatial_custom",
+      "data": arg.custom,
+      "size": 112,
+      "max_new_tokens": 20,
+      "zeros": not arg.points,
+    }
   return config.lock()
 
 

@@ -26,7 +26,6 @@ from hispatial_jax.pp import given, text, view
 
 _BUCKET = 16  # Prompt lengths are rounded up to it: one compilation each.
 _LONGEST = 1024
-_HIDING = {"drop_points": "blank", "relative_depth": "relative"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,17 +124,13 @@ class Predictor:
     model = config["model"]
     llm = {**model["llm"]}
     llm["vocab_size"] = llm["vocab_size"] or words.vocab_size
-    # What it did not see of the points, every pp string of its recipe says.
-    recipe = [s for s in _strings(config.get("data", {})) if "points(" in s]
-    hidden = {
-      key: bool(recipe) and all(op in s for s in recipe)
-      for op, key in _HIDING.items()
-    }
+    hidden = rundir.hidden_points(config)
     if isinstance(moge, str | os.PathLike):
       from hispatial_jax import moge as moge_lib
 
       moge = moge_lib.load(moge)
-    options = {**hidden, "moge": moge, **options}
+    seen = {"blank": hidden["zeros"], "relative": hidden["relative"]}
+    options = {**seen, "moge": moge, **options}
     params = rundir.load_params(path)
     return cls({**model, "llm": llm}, params, words, **options)
 
@@ -244,13 +239,3 @@ def _beside(path, name: str):
     if (folder / name).exists():
       return folder / name
   raise FileNotFoundError(f"no {name} in {path} or the two folders above it")
-
-
-def _strings(value) -> list[str]:
-  """All texts inside nested dicts and lists."""
-  if isinstance(value, str):
-    return [value]
-  parts = value.values() if isinstance(value, dict) else value
-  if not isinstance(value, dict | list | tuple):
-    return []
-  return [text for part in parts for text in _strings(part)]

@@ -18,7 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hispatial_jax.benchmarks import base, files, pictures, registry
+from hispatial_jax.benchmarks import (
+  base,
+  custom_files,
+  files,
+  pictures,
+  registry,
+)
 
 _GOLDEN = pathlib.Path(__file__).parent / "golden" / "benchmarks"
 
@@ -389,15 +395,15 @@ def test_custom_questions_are_written_and_read(tmp_path):
     {"task": task, "question": "?", "answer": answer, "image": png}
     for task, answer in zip(bench.TASKS, answers, strict=True)
   ]
-  bench.save(tmp_path / "new", items)
+  custom_files.save(tmp_path / "new", items)
   examples = bench.load(tmp_path / "new")
   assert [e.truth for e in examples] == [pytest.approx(0.6096), [0, 3, 4], "no"]
   assert [e.category["level"] for e in examples] == [1, 2, 3]
   assert all(example.image() == png for example in examples)
   with pytest.raises(FileExistsError):
-    bench.save(tmp_path / "new", items)
+    custom_files.save(tmp_path / "new", items)
   with pytest.raises(base.ReadError, match="cut short"):
-    bench.save(tmp_path / "b", [{**items[0], "image": png[:-20]}])
+    custom_files.save(tmp_path / "b", [{**items[0], "image": png[:-20]}])
 
 
 def test_several_releases_in_one_folder(copy):

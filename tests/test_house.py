@@ -21,7 +21,17 @@ _MAY_IMPORT = {
   "pp": {"core", "qa"},
   "qa": {"core"},
   "data": {"pp", "qa", "core", "toyworld"},
-  "evaluators": {"benchmarks", "data", "models", "core"},
+  "evaluators": {"benchmarks", "data", "models", "core", "pp"},
+  "evaluation": {
+    "benchmarks",
+    "core",
+    "data",
+    "evaluators",
+    "models",
+    "moge",
+    "precompute",
+    "report",
+  },
   "predict": {"models", "weights", "pp", "core", "data", "moge"},
   "precompute": {"moge", "data", "pp", "report", "benchmarks", "core"},
   "report": {

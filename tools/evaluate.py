@@ -1,33 +1,49 @@
-"""Answers a benchmark's questions with a checkpoint and scores them.
+"""Asks a benchmark's questions of a model and scores the answers.
 
+  python tools/evaluate.py --benchmark cvbench --data DIR \\
+    --model checkpoint:runs/mine --out runs/mine/cvbench
+  python tools/evaluate.py --benchmark cvbench,embspatial --data DIR \\
+    --model openai:gpt-5 --out runs/gpt5          DIR/NAME/ -> OUT/NAME/
+  python tools/evaluate.py --benchmark cvbench --data DIR \\
+    --model predictions:FILE --out D
   python tools/evaluate.py --config configs/toy.py --checkpoint runs/toy \\
-    --benchmark by_level --out runs/toy/eval
+    --benchmark by_level --out runs/toy/eval      held-out records of a config
 
-Writes OUT/predictions.jsonl (each question with answer, truth and verdict) and
-OUT/metrics.json, and prints accuracy by task and level beside the best
-constant answer of the training questions.
+Writes OUT/predictions.jsonl (each question with answer, truth and the verdict
+of every rule), OUT/metrics.json and report.html, and prints the headlines
+beside published figures. Every answer is journaled in OUT/answers as it comes:
+a run that was killed goes on with --resume.
+
+MODEL: checkpoint:DIR, hf:DIR_OR_ID, openai:MODEL, predictions:FILE.
 """
 
 import argparse
-import json
 import pathlib
-import platform
 import sys
-import time
 
-# "toy" is the toy world's name for it; others come with their own files.
-BENCHMARKS = ("by_level", "toy")
+# The held-out records of a config; "toy" is the toy world's name for it.
+RECORDS = ("by_level", "toy")
 
 
 def main(argv=None) -> int:
-  """Returns the exit code: 0, or 2 after one line of error."""
+  """The exit code: 0, 2 after one line of error, 128 + a signal's number."""
   args = parser().parse_args(argv)
   try:
     evaluate(args)
-  except (OSError, ValueError) as error:
-    print(f"evaluate.py: error: {error}", file=sys.stderr)
-    return 2
+  except (OSError, ValueError, ImportError) as error:
+    return _say(error, 2)
+  except KeyboardInterrupt:
+    return _say("stopped by SIGINT", 130)
+  except RuntimeError as error:
+    if not hasattr(error, "code"):
+      raise
+    return _say(error, error.code)
   return 0
+
+
+def _say(error, code: int) -> int:
+  print(f"evaluate.py: error: {error}", file=sys.stderr, flush=True)
+  return code
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,137 +51,256 @@ def parser() -> argparse.ArgumentParser:
   out = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
-  out.add_argument("--config", required=True, help="PATH.py[:ARG], as trained")
-  out.add_argument(
-    "--checkpoint", required=True, help="WORKDIR, one of its steps or FILE.npz"
+  add = out.add_argument
+  add("--benchmark", required=True, metavar="NAME[,NAME]", help=_names())
+  add("--data", help="folder, tar or file of the benchmark; of several: of all")
+  add("--model", metavar="SPEC", help="see above")
+  add("--out", required=True, help="folder for the results")
+  add("--limit", type=int, help="only the first questions, groups whole")
+  add("--batch-size", type=int, help="questions (checkpoint: 32)")
+  add("--max-new-tokens", type=int, help="(checkpoint: 100, by_level: 48)")
+  _add_run(out.add_argument_group("the run"))
+  _add_options(out.add_argument_group("a model's options, and a judge"))
+  _add_config(out.add_argument_group("a checkpoint and its config"))
+  _add_processes(out.add_argument_group("several processes"))
+  return out
+
+
+def _names() -> str:
+  from hispatial_jax.benchmarks import registry
+
+  return ", ".join([*registry.names(), *RECORDS])
+
+
+def _add_run(group) -> None:
+  add, flag = group.add_argument, {"action": "store_true"}
+  add("--resume", **flag, help="go on, and ask again where there was an error")
+  add("--overwrite", **flag, help="forget the answers that are there")
+  add("--rescore", **flag, help="score the answers in OUT; needs no model")
+  add("--shard", metavar="I/N", help="ask part I of N alone, without scores")
+  add(
+    "--merge",
+    nargs="*",
+    metavar="DIR",
+    help="score all shards, in OUT or copied there from these folders",
   )
-  out.add_argument("--benchmark", required=True, help=", ".join(BENCHMARKS))
-  out.add_argument("--out", required=True, help="folder for the results")
-  out.add_argument("--split", default="val", help="held-out split (val)")
-  out.add_argument("--limit", type=int, help="only the first LIMIT pictures")
-  out.add_argument("--batch-size", type=int, default=32, help="questions (32)")
-  out.add_argument("--max-new-tokens", type=int, default=48, help="(48)")
-  out.add_argument(
+  add("--prompt", metavar="VARIANT", help="of the benchmark's prompts")
+  add(
+    "--points",
+    default="measured",
+    metavar="WAYS",
+    help="measured, moge:CHECKPOINT, none; the first that has them (measured)",
+  )
+  add("--points-cache", metavar="DIR", help="for MoGe's points (OUT/points)")
+  add("--blind", **flag, help="ask with black pictures, into OUT/blind")
+
+
+def _add_options(group) -> None:
+  more = {"action": "append", "default": [], "metavar": "KEY=VALUE"}
+  add = group.add_argument
+  add(
+    "--option",
+    **more,
+    help="of openai: base_url, key_env, concurrency, requests_per_minute, "
+    "max_requests, max_tokens, max_cost, input_price, output_price (per "
+    "million tokens), temperature, ...; of hf: dtype, device",
+  )
+  add(
+    "--judge",
+    metavar="MODEL",
+    help="a second opinion, kept in OUT/judge.jsonl and shown beside ours",
+  )
+  add("--judge-option", **more, help="as --option of an openai model")
+
+
+def _options(pairs) -> dict:
+  """KEY=VALUE texts; a value that is no Python literal is a text."""
+  import ast
+
+  out = {}
+  for pair in pairs:
+    key, equals, value = pair.partition("=")
+    if not equals:
+      raise ValueError(f"option {pair!r}: expected KEY=VALUE")
+    try:
+      out[key] = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+      out[key] = value
+  return out
+
+
+def _add_config(group) -> None:
+  add = group.add_argument
+  add("--config", help="PATH.py[:ARG], as trained")
+  add("--checkpoint", help="WORKDIR, one of its steps or FILE.npz")
+  add("--split", default="val", help="held-out split of by_level (val)")
+  add(
     "--set",
     action="append",
     default=[],
     metavar="KEY=VALUE",
     help="override of the config, as --config.KEY=VALUE in training",
   )
-  return out
+
+
+def _add_processes(group) -> None:
+  add = group.add_argument
+  add("--distributed", action="store_true", help="as the environment says")
+  add("--coordinator", help="HOST:PORT, where nothing tells it")
+  add("--num-processes", type=int)
+  add("--process-id", type=int)
 
 
 def evaluate(args) -> None:
-  """Runs the benchmark and writes its files.
+  """Runs what is asked for.
 
   Raises:
     ValueError, OSError: bad input, in one line or a list of all offenders.
   """
-  if args.benchmark not in BENCHMARKS:
-    raise ValueError(
-      f"unknown benchmark {args.benchmark!r}; there are {', '.join(BENCHMARKS)}"
-    )
-  import tqdm
+  names = args.benchmark.split(",")
+  if len(set(names)) < len(names):
+    raise ValueError(f"--benchmark {args.benchmark}: a name occurs twice")
+  if set(names) & set(RECORDS) or not (args.data or args.model):
+    return _records(args, names)
+  if not args.data:
+    raise ValueError("--data is missing: the folder of the benchmark's files")
+  from hispatial_jax.evaluation import run
 
-  from hispatial_jax.benchmarks import tables
-  from hispatial_jax.core import config as config_lib
-  from hispatial_jax.core import mesh
-  from hispatial_jax.evaluators import by_level
-
-  cfg = config_lib.load(args.config, args.set)
-  out = pathlib.Path(args.out)
-  out.mkdir(parents=True, exist_ok=True)
-  data = data_options(cfg, args.split)
-  if args.limit:
-    data["num_records"] = args.limit
-  with mesh.use(mesh.make(data=cfg.mesh.data, fsdp=cfg.mesh.fsdp)) as grid:
-    fns, words, params = load(cfg, args.checkpoint, grid)
-    bar = tqdm.tqdm(unit=" questions", desc="answered")
-    evaluator = by_level.Evaluator(
-      fns,
-      tokenizer=words,
-      batch_size=args.batch_size,
-      max_new_tokens=args.max_new_tokens,
-      constants=by_level.train_constants(data, tokenizer=words),
-      on_batch=lambda done: bar.update(done - bar.n),
-      **data,
-    )
-    begin = time.monotonic()
-    figures = dict(evaluator.run(params))
-    seconds = time.monotonic() - begin
-    bar.close()
-  write(out, args, data, evaluator, figures, seconds)
-  print(tables.text(evaluator.table))
-  print(f"wrote {out / 'predictions.jsonl'} and {out / 'metrics.json'}")
-
-
-def data_options(cfg, split: str) -> dict:
-  """What `pipeline.eval_batches` is to read: the config's held-out data.
-
-  A by_level evaluator of the config names it; else it is cfg.data.
-  """
-  own = ("type", "every", "batch_size", "max_batches", "max_new_tokens")
-  own += ("constants", "constant_split", "num_records")
-  for group in cfg.get("evals", {}).values():
-    if group.get("type") == "by_level":
-      found = {k: v for k, v in group.to_dict().items() if k not in own}
-      return {**found, "split": split}
-  return {**cfg.data.to_dict(), "split": split}
-
-
-def load(cfg, path, grid):
-  """(predict_fns, tokenizer, params on the mesh) of a checkpoint.
-
-  Raises:
-    ValueError: the checkpoint is one of another config, all names listed.
-  """
-  from hispatial_jax.core import mesh, rundir, tokenizer, tree
-  from hispatial_jax.evaluators import predict_fns
-  from hispatial_jax.models import hispatial, sizes
-
-  beside = pathlib.Path(path) / "tokenizer.model"
-  words = tokenizer.load(beside if beside.exists() else cfg.tokenizer)
-  model = cfg.model.to_dict()
-  model["llm"]["vocab_size"] = model["llm"]["vocab_size"] or words.vocab_size
-  shapes = sizes.param_shapes(model)
-  if pathlib.Path(path).suffix == ".npz":
-    tree.merge(shapes, rundir.load_params(path))
-  else:
-    rundir.check_names(rundir.step_folder(path), shapes)
-  rules = [tuple(rule) for rule in cfg.mesh.rules]
-  layout = mesh.shardings(shapes, rules, grid, min_bytes=cfg.mesh.min_bytes)
-  params = rundir.load_params(path, shardings=layout)
-  return predict_fns.make(hispatial.Model(**model), grid), words, params
-
-
-def write(out, args, data, evaluator, figures, seconds) -> None:
-  """Writes predictions.jsonl and metrics.json (process 0 alone)."""
-  import jax
-
-  import hispatial_jax
-
-  if jax.process_index():
-    return
-  lines = [json.dumps(row, ensure_ascii=False) for row in evaluator.rows]
-  (out / "predictions.jsonl").write_text("\n".join(lines) + "\n")
-  metrics = {
-    "benchmark": args.benchmark,
-    "config": args.config,
-    "checkpoint": str(args.checkpoint),
-    "data": data,
-    "questions": len(evaluator.rows),
-    "seconds": round(seconds, 1),
-    "cut": sum(not row["ended"] for row in evaluator.rows),
-    "figures": figures,
-    "table": evaluator.table,
-    "versions": {
-      "hispatial_jax": hispatial_jax.__version__,
-      "jax": jax.__version__,
-      "python": platform.python_version(),
-    },
+  several = len(names) > 1
+  tasks = {
+    name: run.open(name, _inside(args.data, name, several), args.limit)
+    for name in names
   }
-  text = json.dumps(metrics, indent=1, allow_nan=False, ensure_ascii=False)
-  (out / "metrics.json").write_text(text + "\n")
+  outs = {n: pathlib.Path(args.out, *[n] * several) for n in names}
+  if args.rescore or args.merge is not None:
+    for name, task in tasks.items():
+      _score(args, name, task, outs[name], several)
+    return None
+  _join(args)
+  model = _model(args)
+  for name, task in tasks.items():
+    _ask(args, task, model, outs[name])
+  return None
+
+
+def _inside(data, name: str, several: bool) -> pathlib.Path:
+  path = pathlib.Path(data).expanduser()
+  if several and not (path / name).exists():
+    raise ValueError(f"no {path / name}: several benchmarks need DIR/NAME each")
+  return path / name if several else path
+
+
+def _join(args) -> None:
+  if args.coordinator or args.distributed:
+    from hispatial_jax.precompute import devices
+
+    devices.start(
+      args.coordinator,
+      args.num_processes,
+      args.process_id,
+      distributed=args.distributed,
+    )
+
+
+def _model(args):
+  from hispatial_jax.evaluation import models
+
+  if bool(args.model) == bool(args.checkpoint):
+    raise ValueError("give --model SPEC, or --checkpoint K with --config C")
+  options = {
+    "batch_size": args.batch_size,
+    "max_new_tokens": args.max_new_tokens,
+  }
+  if args.checkpoint or args.config:
+    options |= {"config": args.config, "overrides": args.set}
+  options |= _options(args.option)
+  spec = args.model or f"checkpoint:{args.checkpoint}"
+  return models.open(f"blind:{spec}" if args.blind else spec, **options)
+
+
+def _ask(args, task, model, out) -> None:
+  from hispatial_jax.evaluation import journal, run
+
+  options = run.Options(
+    prompt=args.prompt,
+    points=args.points,
+    cache=args.points_cache,
+    resume=args.resume,
+    overwrite=args.overwrite,
+    shard=_shard(args.shard),
+  )
+  blind = model.describe().get("blind", False)
+  where = out / run.BLIND if blind else out
+  found = run.evaluate(task, model, where, options)
+  if found and args.judge:
+    found = run.ask_judge(task, where, _judge(args))
+  if found:
+    _show(found, where, model, task)
+  if found and blind and (out / journal.SETTINGS).exists():
+    run.score(task, out)
+    print(f"and beside the figures in {out}")
+
+
+def _shard(text):
+  if text is None:
+    return None
+  try:
+    number, count = (int(part) for part in text.split("/"))
+  except ValueError:
+    number, count = 0, 0
+  if not 1 <= number <= count:
+    raise ValueError(f"--shard {text}: expected I/N with 1 <= I <= N")
+  return number, count
+
+
+def _score(args, name, task, out, several) -> None:
+  from hispatial_jax.evaluation import run
+
+  if args.merge:
+    folders = [pathlib.Path(d, *[name] * several) for d in args.merge]
+    run.merge(folders, out, overwrite=args.overwrite)
+  found = run.score(task, out)
+  if args.judge:
+    found = run.ask_judge(task, out, _judge(args))
+  _show(found, out)
+
+
+def _judge(args):
+  from hispatial_jax.evaluation import judge
+
+  return judge.connect(args.judge, **_options(args.judge_option))
+
+
+def _show(metrics, out, model=None, task=None) -> None:
+  from hispatial_jax.evaluation import show
+
+  print(show.text(metrics))
+  if hasattr(model, "spent"):
+    print("spent:", ", ".join(f"{k} {v}" for k, v in model.spent.items()))
+  unknown = getattr(model, "unknown", lambda keys: [])
+  surplus = unknown([e.key for e in task.examples]) if task else []
+  if surplus:
+    more = ", ..." if surplus[5:] else ""
+    print(
+      f"{len(surplus)} predictions are for no question asked here: "
+      f"{', '.join(surplus[:5])}{more}"
+    )
+  print(f"wrote {out / 'predictions.jsonl'} and {out / 'metrics.json'}\n")
+
+
+def _records(args, names) -> None:
+  """The held-out records of a config, by level."""
+  if set(names) - set(RECORDS) or len(names) > 1:
+    raise ValueError(
+      f"--benchmark {args.benchmark} needs --data DIR and --model SPEC; "
+      f"without them there are {', '.join(RECORDS)}"
+    )
+  if not args.config or not args.checkpoint:
+    raise ValueError(f"{names[0]} needs --config and --checkpoint")
+  _join(args)
+  from hispatial_jax.evaluation import held_out
+
+  held_out.evaluate(args)
 
 
 if __name__ == "__main__":

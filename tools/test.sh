@@ -7,6 +7,6 @@ case "${1:-}" in -h | --help)
   echo "Makes .venv (PYTHON=python3 by default), installs, runs all tests."
   exit 0 ;;
 esac
-. tools/venv.sh "data,convert,eval,log,demo,dev"
+. tools/venv.sh "data,convert,eval,api,log,demo,dev"
 # Two workers, as many as the smallest machine has cores; -n 0 for none.
 exec python -m pytest -n 2 --dist loadfile "$@"

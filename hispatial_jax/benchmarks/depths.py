@@ -1,8 +1,10 @@
 """Measured depth that comes with a benchmark's pictures."""
 
+import dataclasses
+
 import numpy as np
 
-from hispatial_jax.benchmarks import base
+from hispatial_jax.benchmarks import base, files, pictures
 
 
 def millimetres(data: bytes, key: str):
@@ -38,3 +40,37 @@ def points(depth: base.Depth):
   y = (rows + half - k[1, 2]) * z / k[1, 1]
   known = (z > 0.01) & (z < 250.0)
   return np.stack([x, y, z], -1).astype(np.float32), known
+
+
+@dataclasses.dataclass(frozen=True)
+class UnitDepth:
+  """Depth in a PNG of millimetres, and the camera of the unit image."""
+
+  file: pictures.File
+  matrix: tuple[tuple[float, ...], ...]
+
+  def __call__(self) -> base.Depth:
+    depth_m = millimetres(self.file(), self.file.key)
+    height, width = depth_m.shape
+    scale = np.array([[width], [height], [1.0]])
+    return base.Depth(depth_m, np.array(self.matrix) * scale, half_pixel=True)
+
+
+def measured(item: dict, source: files.Files, folder: str, key: str):
+  """UnitDepth of an item's "depth" and "intrinsics"; None without depth.
+
+  Raises:
+    DataError: depth without nine numbers of a camera.
+  """
+  if item.get("depth") is None:
+    return None
+  rows = item.get("intrinsics")
+  try:
+    matrix = tuple(tuple(float(v) for v in row) for row in rows)
+  except (TypeError, ValueError):
+    matrix = ()
+  if [len(row) for row in matrix] != [3, 3, 3]:
+    raise base.DataError(f"{key}: depth needs intrinsics 3x3, got {rows!r:.80}")
+  return UnitDepth(
+    pictures.File(source, folder + str(item["depth"]), key), matrix
+  )

@@ -13,19 +13,24 @@ pictures, one question a line:
                                      z forward in the camera, of any length
   spatial_problem_solving     3      {"answer": "yes" | "no"} or a value
 
+A line may have measured depth: "depth", a 16-bit PNG of millimetres (0 = no
+reading) at any resolution, and "intrinsics", 3x3 of the unit image: the first
+row divided by the width, the second by the height, pixel centres at +0.5.
+tools/make_custom_bench.py writes such a folder from annotated scenes.
+
 Lengths are right within ±25 %; directions are reported at three thresholds;
 problem solving reads what follows the last "final answer".
 """
 
 import json
 import math
-import pathlib
 import re
 
 from hispatial_jax.benchmarks import (
   answers,
   base,
   constants,
+  depths,
   directions,
   files,
   intervals,
@@ -42,7 +47,7 @@ PROMPTS = ("hispatial",)
 RULES = ("robust", "pass_15", "pass_30", "pass_45")
 CUTS = ("task", "level", "range")
 CONSTANT_BY = "task"
-FILES = ("custom_bench.jsonl", "images/*")
+FILES = ("custom_bench.jsonl", "images/*", "depth/*")
 HUB = "your own data; benchmarks/hispatial_custom.py states the format"
 TASKS = (
   "object_to_camera_distance",
@@ -70,7 +75,7 @@ PUBLISHED = tuple(
 )
 
 
-def _truth(answer, key: str):
+def truth_of(answer, key: str):
   """yes, no, metres, or a vector of three numbers."""
   answer = answer if isinstance(answer, dict) else {}
   if answer.get("answer") in ("yes", "no"):
@@ -98,7 +103,7 @@ def _example(item: dict, source: files.Files, folder: str) -> base.Example:
     raise base.DataError(
       f"{key}: task {item['task']!r} is none of {', '.join(TASKS)}"
     )
-  truth = _truth(item["answer"], key)
+  truth = truth_of(item["answer"], key)
   image = pictures.File(source, folder + str(item["image"]), key)
   return base.Example(
     key=key,
@@ -112,6 +117,7 @@ def _example(item: dict, source: files.Files, folder: str) -> base.Example:
       "level": item.get("level"),
       "range": loading.length_range(truth),
     },
+    depth=depths.measured(item, source, folder, key),
     error=image.problem(),
   )
 
@@ -136,27 +142,6 @@ def load(path, splits=None) -> list[base.Example]:
         "question and answer"
       ) from error
   return loading.unique(out, NAME)
-
-
-def save(folder, questions) -> None:
-  """Writes questions in this format.
-
-  Args:
-    folder: made if it isn't there; must hold no custom_bench.jsonl yet.
-    questions: dicts of task, question, answer, image (bytes of a PNG) and
-      maybe level.
-  """
-  folder, lines = pathlib.Path(folder), []
-  (folder / "images").mkdir(parents=True, exist_ok=True)
-  for number, item in enumerate(questions):
-    key, name = f"{item['task']}/{number}", f"images/{number:05d}.png"
-    _truth(item["answer"], key)
-    level = item.get("level", 1 + TASKS.index(item["task"]))
-    kept = {name_: item[name_] for name_ in ("task", "question", "answer")}
-    (folder / name).write_bytes(pictures.checked(item["image"], key))
-    lines.append(json.dumps({"id": key, "level": level, "image": name, **kept}))
-  with open(folder / "custom_bench.jsonl", "x") as file:
-    file.write("\n".join(lines) + "\n")
 
 
 def _final(text: str) -> str:

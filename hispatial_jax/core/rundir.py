@@ -23,6 +23,7 @@ from hispatial_jax.core import npz, seal, tree
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.model"
+_HIDING = {"drop_points": "zeros", "relative_depth": "relative"}
 
 
 def load_params(path, *, shardings=None):
@@ -116,6 +117,31 @@ def load_config(path) -> dict[str, Any]:
     if (folder / CONFIG).exists():
       return json.loads((folder / CONFIG).read_text())
   raise FileNotFoundError(f"no {CONFIG} in {path} or the two folders above it")
+
+
+def hidden_points(config: dict) -> dict[str, bool]:
+  """What a model did not see of the points: {"zeros", "relative"}.
+
+  Every pp string of its recipe then holds drop_points, or relative_depth.
+
+  Args:
+    config: of config.json.
+  """
+  recipe = [s for s in _strings(config.get("data", {})) if "points(" in s]
+  return {
+    key: bool(recipe) and all(op in s for s in recipe)
+    for op, key in _HIDING.items()
+  }
+
+
+def _strings(value) -> list[str]:
+  """All texts inside nested dicts and lists."""
+  if isinstance(value, str):
+    return [value]
+  parts = value.values() if isinstance(value, dict) else value
+  if not isinstance(value, dict | list | tuple):
+    return []
+  return [text for part in parts for text in _strings(part)]
 
 
 def _reader():

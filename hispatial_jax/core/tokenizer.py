@@ -9,6 +9,7 @@ Source: big_vision@0127fb6 pp/ops_text.py (extra tokens follow the pieces) and
 the tokenizer of the released PaliGemma-2 (vocabulary 257,152).
 """
 
+import hashlib
 import io
 import itertools
 import os
@@ -114,6 +115,11 @@ class Tokenizer:
       else:
         parts.append(self._pieces.decode(list(run)))
     return "".join(parts)
+
+  @property
+  def digest(self) -> str:
+    """SHA-256 of the `.model` file."""
+    return hashlib.sha256(self._model).hexdigest()
 
   def save(self, path: str | os.PathLike) -> None:
     """Writes the `.model` file that `load` reads back."""

@@ -19,6 +19,7 @@ def view(
   *,
   zeros: bool = False,
   relative: bool = False,
+  unknown_m: float | None = points.LIMIT_M,
 ) -> dict[str, Any]:
   """The model's inputs from a picture, and how much of its depth is known.
 
@@ -30,6 +31,7 @@ def view(
     zeros: without depth points are zeros instead of the limit, as a model
       knows them that was trained on op drop_points.
     relative: points are those of op relative_depth.
+    unknown_m: see `points.points`.
 
   Returns:
     image f32[S,S,3] in [-1,1], points f32[S,S,4], known: share of the depth
@@ -41,7 +43,7 @@ def view(
     xyz[..., :3] = 0.0 if zeros else points.LIMIT_M
   else:
     known = float(np.mean(~np.isnan(depth_m) & (depth_m != 0)))
-    xyz = points.points(depth_m, intrinsics, size)
+    xyz = points.points(depth_m, intrinsics, size, unknown_m=unknown_m)
   if relative:
     xyz = points.relative_depth(xyz)
   pixels = image.normalise(image.resize(rgb, size))
