@@ -34,8 +34,9 @@ def _plain(x, table, targets, weights, softcap):
   return jnp.sum(nll * weights), nll, jnp.argmax(logits, axis=-1) == targets
 
 
-@pytest.mark.parametrize("softcap", [30.0, 2.0, 0.0])
-@pytest.mark.parametrize("chunk", [0, 1, 3, 7, 100])
+@pytest.mark.parametrize(
+  ("softcap", "chunk"), [(2.0, 0), (30.0, 3), (0.0, 7), (2.0, 100)]
+)
 def test_equal_to_the_plain_loss(softcap, chunk):
   x, table, targets, weights = _case()
   total, nll, correct = cross_entropy.weighted(
