@@ -28,7 +28,8 @@ _CONSTRAINTS = {
 
 
 def _start(script, *args, **environment):
-  env = {**os.environ, "JAX_NUMPY_DTYPE_PROMOTION": "strict", **environment}
+  env = {**os.environ, "JAX_NUMPY_DTYPE_PROMOTION": "strict"}
+  env |= {"XLA_FLAGS": os.environ["QUICK_XLA_FLAGS"], **environment}
   return subprocess.Popen(
     [sys.executable, _ROOT / "tests" / script, *map(str, args)],
     cwd=_ROOT,
@@ -61,7 +62,9 @@ def words(tmp_path_factory):
 
 @pytest.mark.slow
 def test_eight_devices_equal_one(words):
-  flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
+  flags = (
+    f"{os.environ['QUICK_XLA_FLAGS']} --xla_force_host_platform_device_count=8"
+  )
   eight = {"XLA_FLAGS": flags}
   runs = {
     "one": _start("train_mesh_driver.py", words, 1, 1, 1),

@@ -140,6 +140,9 @@ class Store:
           [*lengths, found["records"]],
           size + found["bytes"],
         )
+      # Of a killed run's workers, who may outlive its end for a moment.
+      for left in shards.folder(self.out).glob(f"*{files.PARTIAL}*"):
+        left.unlink(missing_ok=True)
       facts = {"fingerprint": self.plan.fingerprint, **self.plan.facts}
       shards.write_metadata(self.out, splits, facts)
 
