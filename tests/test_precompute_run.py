@@ -13,7 +13,8 @@ import precompute_fakes as fakes
 import pytest
 
 from hispatial_jax.data import builder, records
-from hispatial_jax.precompute import beam, beam_flags, plan, run, watch
+from hispatial_jax.precompute import beam, beam_flags, maker, plan, run, watch
+from hispatial_jax.precompute import store as store_lib
 
 _ROOT = pathlib.Path(__file__).parent.parent
 _COUNT, _BROKEN, _SHARD = 200, 17, 16
@@ -283,3 +284,23 @@ def test_threads_of_beams_own(plain, photos, tmp_path):
   source = fakes.Photos(str(photos), val_every=10)
   run.run(source, str(tmp_path), _OPTIONS, crew)
   assert _bytes(tmp_path) == _bytes(plain[0])
+
+
+def test_a_worker_whose_run_was_killed_tells_no_other_run(
+  tmp_path, monkeypatch
+):
+  fakes.write_photos(tmp_path / "photos", 1)
+  todo = plan.make(fakes.Photos(str(tmp_path / "photos")), _OPTIONS, None)
+  store = store_lib.Store(tmp_path / "out", todo)
+  store.begin(overwrite=False)
+
+  def fail():
+    with pytest.raises(FileNotFoundError), maker.Teller(store, True)():
+      raise FileNotFoundError("gone")
+
+  monkeypatch.setenv("HISPATIAL_PRECOMPUTE_PARENT", "1")
+  fail()
+  assert not store.stopped()
+  monkeypatch.setenv("HISPATIAL_PRECOMPUTE_PARENT", str(os.getppid()))
+  fail()
+  assert store.stopped()["error"] == "gone"

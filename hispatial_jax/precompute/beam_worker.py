@@ -35,6 +35,12 @@ def follow(parent: int) -> None:
   threading.Thread(target=look, daemon=True, name="follow").start()
 
 
+def orphaned() -> bool:
+  """Whether this is such a process, and the one that started it is gone."""
+  parent = os.environ.get(_PARENT)
+  return parent is not None and os.getppid() != int(parent)
+
+
 def main() -> None:
   """Works until there is no more work."""
   signal.signal(signal.SIGINT, signal.SIG_IGN)

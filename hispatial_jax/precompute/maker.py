@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from hispatial_jax.precompute import plan, watch, work
+from hispatial_jax.precompute import beam_worker, plan, watch, work
 from hispatial_jax.precompute import store as store_lib
 
 
@@ -22,7 +22,10 @@ class Teller:
     try:
       yield self.store
     except Exception as error:
-      if self.tell and not isinstance(error, watch.Stopped):
+      # Whose run was killed may find its files gone: that is no news to a run
+      # that goes on in the same folder.
+      known = isinstance(error, watch.Stopped) or beam_worker.orphaned()
+      if self.tell and not known:
         with contextlib.suppress(OSError):
           self.store.stop(type(error).__name__, str(error))
       raise
