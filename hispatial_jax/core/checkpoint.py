@@ -192,7 +192,7 @@ class Run:
     except (OSError, ValueError, RuntimeError) as error:
       self._manager.reload()
       raise OSError(
-        f"cannot write a checkpoint to {self.folder}: {_first_line(error)}\n"
+        f"cannot write a checkpoint to {self.folder}: {first_line(error)}\n"
         f"last complete one: {self.latest() or 'none'}; free some space or "
         "choose another --workdir, then start the same command again"
       ) from error
@@ -227,5 +227,6 @@ def _into(shapes):
   return ocp.args.PyTreeRestore(item=shapes, restore_args=args)
 
 
-def _first_line(error) -> str:
+def first_line(error: BaseException) -> str:
+  """What an error says, or is, in one line."""
   return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -67,7 +67,7 @@ class Together:
       error, jax.errors.JaxRuntimeError
     ):
       return
-    first = (str(error).strip() or kind.__name__).splitlines()[0]
+    first = checkpoint.first_line(error)
     print(
       f"error: process {jax.process_index()} of {jax.process_count()} lost the"
       f" others ({first:.200}); one of them has died, its log says why. The"

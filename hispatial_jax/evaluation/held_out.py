@@ -14,7 +14,7 @@ import jax
 from hispatial_jax.benchmarks import tables
 from hispatial_jax.core import config as config_lib
 from hispatial_jax.core import mesh
-from hispatial_jax.evaluation import checkpoint, score
+from hispatial_jax.evaluation import checkpoint, journal, score
 from hispatial_jax.evaluators import by_level, predict_fns
 from hispatial_jax.models import hispatial
 
@@ -89,7 +89,7 @@ def write(out, args, data, evaluator, figures, seconds) -> None:
   if jax.process_index():
     return
   lines = [json.dumps(row, ensure_ascii=False) for row in evaluator.rows]
-  (out / "predictions.jsonl").write_text("\n".join(lines) + "\n")
+  journal.write_text(out / "predictions.jsonl", "\n".join(lines) + "\n")
   metrics = {
     "benchmark": args.benchmark,
     "config": args.config,
@@ -102,5 +102,4 @@ def write(out, args, data, evaluator, figures, seconds) -> None:
     "table": evaluator.table,
     "versions": score.versions(),
   }
-  text = json.dumps(metrics, indent=1, allow_nan=False, ensure_ascii=False)
-  (out / "metrics.json").write_text(text + "\n")
+  journal.write_json(out / "metrics.json", metrics)

@@ -20,6 +20,8 @@ import pathlib
 import signal
 from typing import Any
 
+from hispatial_jax.precompute import plan
+
 ANSWERS, SETTINGS = "answers", "run.json"
 
 
@@ -136,12 +138,8 @@ def sealed(settings: dict[str, Any]) -> dict[str, Any]:
 
 def differences(mine: dict[str, Any], there: dict[str, Any]) -> list[str]:
   """One text for each setting in which two runs differ."""
-  mine, there = _flat(_nameless(mine)), _flat(_nameless(there))
-  return [
-    f"{key} was {there.get(key)!r}, is {mine.get(key)!r}"
-    for key in sorted(mine.keys() | there.keys())
-    if mine.get(key) != there.get(key) and key != "fingerprint"
-  ]
+  apart = plan.differences(_nameless(mine), _nameless(there))
+  return [line for line in apart if not line.startswith("fingerprint was ")]
 
 
 def write_json(path: pathlib.Path, value) -> None:
@@ -221,13 +219,3 @@ def _nameless(settings: dict[str, Any]) -> dict[str, Any]:
   """Without the model's name, which is for people alone."""
   model = {k: v for k, v in settings.get("model", {}).items() if k != "name"}
   return {**settings, "model": model}
-
-
-def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-  out = {}
-  for key, x in value.items():
-    if isinstance(x, dict):
-      out |= _flat(x, f"{prefix}{key}.")
-    else:
-      out[f"{prefix}{key}"] = x
-  return out

@@ -1,18 +1,10 @@
 """The template of report.html."""
 
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{{ title }}</title>
-<style>{{ style|safe }}</style>
-</head>
-<body>
-<main>
-<h1>{{ title }}</h1>
-<p class="lead">{{ lead }}</p>
+from hispatial_jax.report import template
+
+PAGE = (
+  template.HEAD
+  + """<p class="lead">{{ lead }}</p>
 
 <div class="tiles">
 {% for tile in tiles %}
@@ -195,3 +187,4 @@ and the horizontal field of view.</p>
 </body>
 </html>
 """
+)

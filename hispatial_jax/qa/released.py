@@ -11,11 +11,12 @@ Source: microsoft/HiSpatial@9b0a571, hispatial/data/vqa_dataset.py.
 """
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
+from hispatial_jax.core import spec
 from hispatial_jax.qa import dice, say
 
 # Type -> (level, weight) of Objects365 and COYO. The weights add up to 10,630.
@@ -125,6 +126,18 @@ def level(kind: str, qa_type: str) -> int:
 def ca1m_class(qa_type: str | None) -> str:
   """The first class of CA1M whose name is part of the type; "" for none."""
   return next((name for name in CA1M if name in (qa_type or "")), "")
+
+
+def weights_of(
+  table: Mapping[str, float], given: Mapping[str, float] | None
+) -> dict[str, float]:
+  """The weights of a table, but for those that are given.
+
+  Raises:
+    ValueError: unknown names, with the nearest.
+  """
+  spec.check_keys(given or (), table, "weights")
+  return {k: float(w) for k, w in {**table, **(given or {})}.items()}
 
 
 def subtype(pair: dict[str, Any]) -> str:

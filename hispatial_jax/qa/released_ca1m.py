@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from hispatial_jax.core import spec
 from hispatial_jax.qa import dice, released, released_boxes
 
 _OTHER = "other"
@@ -31,10 +30,8 @@ def weights_of(given: Mapping[str, float] | None) -> dict[str, float]:
   Raises:
     ValueError: unknown classes, with the nearest names.
   """
-  weights = {name: float(w) for name, (_, w) in released.CA1M.items()}
-  weights[_OTHER] = released.CA1M_OTHER
-  spec.check_keys(given or (), weights, "weights")
-  return weights | {name: float(w) for name, w in (given or {}).items()}
+  table = {name: weight for name, (_, weight) in released.CA1M.items()}
+  return released.weights_of({**table, _OTHER: released.CA1M_OTHER}, given)
 
 
 def draw(

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from hispatial_jax.core import spec
 from hispatial_jax.qa import dice, released, released_boxes, released_pairs
 
 _PIXEL_TYPE = "level0"
@@ -25,9 +24,8 @@ def weights_of(given: Mapping[str, float] | None) -> dict[str, float]:
   Raises:
     ValueError: unknown types, with the nearest names.
   """
-  spec.check_keys(given or (), released.WILD, "weights")
-  weights = {name: float(w) for name, (_, w) in released.WILD.items()}
-  return weights | {name: float(w) for name, w in (given or {}).items()}
+  table = {name: weight for name, (_, weight) in released.WILD.items()}
+  return released.weights_of(table, given)
 
 
 def draw(

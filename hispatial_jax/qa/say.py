@@ -36,8 +36,8 @@ def location(row: int, column: int) -> str:
   Source: HiSpatial's public loader, `round(1024 * p / size)`; 1024 itself is
   no token of PaliGemma, so it is clamped.
   """
-  y, x = (min(round(1024 * p / MAP_SIZE), 1023) for p in (row, column))
-  return f"<loc{y:04d}><loc{x:04d}>" * 2
+  box = (column, row, column, row)
+  return box_tokens(box, (MAP_SIZE, MAP_SIZE))
 
 
 def box_tokens(box, size: tuple[float, float], *, most: int = 1023) -> str:

@@ -1,5 +1,7 @@
 """The template of a benchmark's report.html; the style adds to the house's."""
 
+from hispatial_jax.report import template
+
 STYLE = """
 .tile { --c: var(--l0); } .tile.second { --c: var(--line); }
 .tile .big { font-size: 42px; }
@@ -42,19 +44,9 @@ table.small td:nth-child(3) { text-align: left; color: var(--faint);
 main > details:not(:last-child) { margin-top: 16px; border: 0; padding: 0; }
 """
 
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{{ title }}</title>
-<style>{{ style|safe }}</style>
-</head>
-<body>
-<main>
-<h1>{{ title }}</h1>
-<p class="lead">{{ lead }}</p>
+PAGE = (
+  template.HEAD
+  + """<p class="lead">{{ lead }}</p>
 
 {% macro track(line) -%}
 <td class="track-cell"><div class="track">
@@ -199,3 +191,4 @@ not judge the question.</p>
 </body>
 </html>
 """
+)

@@ -18,19 +18,9 @@ table.flips td:first-child { min-width: 7em; color: var(--faint); }
 .warn { color: var(--bad); }
 """
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Runs compared</title>
-<style>{{ style|safe }}</style>
-</head>
-<body>
-<main>
-<h1>Runs compared</h1>
-<p class="lead">The same questions, one by one, under the rule
+_PAGE = (
+  template.HEAD
+  + """<p class="lead">The same questions, one by one, under the rule
 “{{ rule }}”. Intervals: {{ method.interval }}. p: {{ method.p }}.</p>
 <div class="scroll"><table style="margin-top: 32px">
 <thead><tr><th>run</th><th>questions</th><th>right</th><th>unparsed</th>
@@ -82,6 +72,7 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
+)
 
 
 def write(path, found: dict[str, Any]) -> pathlib.Path | None:
@@ -100,6 +91,7 @@ def write(path, found: dict[str, Any]) -> pathlib.Path | None:
     return None
   environment = jinja2.Environment(autoescape=True, trim_blocks=True)
   text = environment.from_string(_PAGE).render(
+    title="Runs compared",
     style=template.STYLE + _STYLE,
     rule=found["rule"],
     method=found["method"],

@@ -1,5 +1,7 @@
 """The page of one photo, a jinja2 template; its script is point_script.py."""
 
+from hispatial_jax.report import template
+
 # Stands after report/template.py's STYLE.
 STYLE = """
 :root { --a: #e8542f; --b: #1d8fa8; }
@@ -67,19 +69,9 @@ button:disabled { opacity: .45; cursor: default; }
 }
 """
 
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{{ title }}</title>
-<style>{{ style|safe }}</style>
-</head>
-<body>
-<main>
-<h1>{{ title }}</h1>
-{% if any %}
+PAGE = (
+  template.HEAD
+  + """{% if any %}
 <p class="lead">Every pixel where its depth puts it, in metres. Choose two
 points, in a picture or in the cloud, to measure between them.</p>
 {% else %}
@@ -139,3 +131,4 @@ aria-label="point cloud: arrow keys turn it, plus and minus come closer"></div>
 </body>
 </html>
 """
+)

@@ -105,7 +105,8 @@ summary { cursor: pointer; } pre { overflow-x: auto; font-size: 12.5px; }
 @media print { .card, .tile, figure { break-inside: avoid; } }
 """
 
-PAGE = """<!doctype html>
+# How every page begins; it needs `title` and `style`.
+HEAD = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -117,7 +118,9 @@ PAGE = """<!doctype html>
 <body>
 <main>
 <h1>{{ title }}</h1>
-<p class="lead">{{ lead }}</p>
+"""
+
+_BODY = """<p class="lead">{{ lead }}</p>
 
 {% macro track(line) -%}
 <div class="track" title="{{ line.label }}">
@@ -222,3 +225,5 @@ come closer.</p>
 </body>
 </html>
 """
+
+PAGE = HEAD + _BODY
