@@ -2,6 +2,7 @@
 
 import os
 import resource
+import time
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +56,24 @@ def test_run_saves_and_restores(tmp_path):
   run.close()
   for path in (tmp_path, tmp_path / "checkpoints", tmp_path / "checkpoints/3"):
     _same(rundir.load_params(path), jax.device_get(params))
+
+
+def test_a_checkpoint_is_not_removed_while_it_is_sealed(tmp_path, monkeypatch):
+  write, sealed = seal.write, []
+
+  def slow(folder, part, parts):
+    for _ in range(10):
+      time.sleep(0.05)
+      write(folder, part, parts)
+    sealed.append(folder.name)
+
+  monkeypatch.setattr(seal, "write", slow)
+  run = checkpoint.Run(tmp_path, keep=1)
+  for step in (1, 2, 3):
+    run.save(step, _params(), {"m": jnp.zeros(2)}, {})
+  run.close()
+  assert sealed == ["1", "2", "3"]
+  assert os.listdir(tmp_path / "checkpoints") == ["3"]
 
 
 def test_arrays_may_be_donated_once_save_returns(tmp_path):

@@ -118,6 +118,9 @@ class Run:
     """
     if step in self._manager.all_steps():
       return False
+    # orbax removes old checkpoints while it saves: all processes are done with
+    # sealing theirs, once they have met in gather_json.
+    self.wait()
     items = ocp.args.Composite(
       params=ocp.args.PyTreeSave(params),
       opt=ocp.args.PyTreeSave(opt_state),
