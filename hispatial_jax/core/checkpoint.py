@@ -104,6 +104,8 @@ class Run:
   def save(self, step: int, params, opt_state, position, *, wait=False) -> bool:
     """Starts to write a checkpoint; returns once the arrays are copied.
 
+    The one before is on disk and sealed by then.
+
     Args:
       step: updates done.
       params, opt_state: pytrees of global arrays; may be donated afterwards.
@@ -142,9 +144,7 @@ class Run:
         return  # it failed, which is told elsewhere
       saving = self._manager.is_saving_in_progress()
       time.sleep(_POLL_S)
-    # One that was removed meanwhile, for newer ones, needs no seal.
-    with contextlib.suppress(FileNotFoundError):
-      seal.write(path, jax.process_index(), jax.process_count())
+    seal.write(path, jax.process_index(), jax.process_count())
 
   def restore(self, step: int, params, opt_state) -> tuple[Any, Any, list]:
     """Reads one step into the shapes, dtypes and shardings asked for.
