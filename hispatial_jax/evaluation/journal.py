@@ -131,15 +131,14 @@ def sealed(settings: dict[str, Any]) -> dict[str, Any]:
   """The settings with their fingerprint, as run.json holds them."""
   plain = json.loads(json.dumps(settings))
   plain.pop("fingerprint", None)
-  text = json.dumps(_nameless(plain), sort_keys=True)
+  text = json.dumps(_that_count(plain), sort_keys=True)
   mark = hashlib.sha256(text.encode()).hexdigest()[:16]
   return {"fingerprint": mark, **plain}
 
 
 def differences(mine: dict[str, Any], there: dict[str, Any]) -> list[str]:
   """One text for each setting in which two runs differ."""
-  apart = plan.differences(_nameless(mine), _nameless(there))
-  return [line for line in apart if not line.startswith("fingerprint was ")]
+  return plan.differences(_that_count(mine), _that_count(there))
 
 
 def write_json(path: pathlib.Path, value) -> None:
@@ -215,7 +214,9 @@ def _lines(path: pathlib.Path):
     yield line
 
 
-def _nameless(settings: dict[str, Any]) -> dict[str, Any]:
-  """Without the model's name, which is for people alone."""
+def _that_count(settings: dict[str, Any]) -> dict[str, Any]:
+  """Without their fingerprint, and the model's name, which is for people."""
   model = {k: v for k, v in settings.get("model", {}).items() if k != "name"}
-  return {**settings, "model": model}
+  out = {**settings, "model": model}
+  out.pop("fingerprint", None)
+  return out
