@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from hispatial_jax.core import mesh, optim
 from hispatial_jax.core import step as step_lib
-from hispatial_jax.models import hispatial, sizes
+from hispatial_jax.models import hispatial, mixed, sizes
 from hispatial_jax.models import loss as loss_lib
 
 
@@ -74,6 +74,7 @@ def build(cfg, model_cfg, grid) -> Program:
       opt,
       accumulate=cfg.optim["accumulate"],
       layout=opt.split(layout["params"])[0],
+      value_and_grad=mixed.value_and_grad(model_cfg["dtype"]),
     ),
     donate_argnums=0,
     out_shardings=(layout, None),

@@ -194,9 +194,11 @@ def split(params, frozen):
 
 
 def join(trainable, frozen):
-  """The inverse of `split`."""
-  both = {**tree.flatten(trainable), **tree.flatten(frozen)}
-  return tree.unflatten(both)
+  """The inverse of `split`; whatever is no dict is a leaf."""
+  both = {**frozen, **trainable}
+  for name in frozen.keys() & trainable.keys():
+    both[name] = join(trainable[name], frozen[name])
+  return both
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,7 +31,12 @@ def init(params, opt: optim.Optimizer) -> dict[str, Any]:
 
 
 def make(
-  loss_fn: LossFn, opt: optim.Optimizer, *, accumulate: int = 1, layout=None
+  loss_fn: LossFn,
+  opt: optim.Optimizer,
+  *,
+  accumulate: int = 1,
+  layout=None,
+  value_and_grad=jax.value_and_grad,
 ):
   """Builds the update function.
 
@@ -41,6 +46,8 @@ def make(
     accumulate: microbatches of an update; it must divide the rows.
     layout: pytree of shardings of the trainable leaves, which gradients are
       constrained to, so that they are reduced straight into their shards.
+    value_and_grad: what differentiates the loss; gradients may come in a lesser
+      dtype than their parameters (see `models/mixed.py`).
 
   Returns:
     fn(state, batch) -> (state, {"loss", "grad_norm", "lr", and the sums of
@@ -53,10 +60,12 @@ def make(
     def loss_of(part, rows):
       return loss_fn(opt.join(part, frozen), rows)
 
-    grad_fn = jax.value_and_grad(loss_of, has_aux=True)
+    grad_fn = value_and_grad(loss_of, has_aux=True)
     (loss, sums), grads = accumulated(grad_fn, trainable, batch, accumulate)
     if layout is not None:
       grads = jax.lax.with_sharding_constraint(grads, layout)
+    # The compiler widens each number where it is read: no copy is held.
+    grads = _widened(grads, trainable)
     out = {
       **sums,
       "loss": loss,
@@ -74,6 +83,8 @@ def make(
 def accumulated(grad_fn, params, batch, parts: int):
   """((loss, sums), grads) of the batch, computed in `parts` microbatches.
 
+  Gradients are summed in their parameters' dtype, whatever theirs is.
+
   Args:
     grad_fn: fn(params, rows) -> ((mean loss, aux), grads); aux as in LossFn.
     params: what the gradient is taken of.
@@ -84,13 +95,12 @@ def accumulated(grad_fn, params, batch, parts: int):
     return grad_fn(params, mesh.constrain(batch))
   rows = microbatches(batch, parts)
   first = jax.tree.map(lambda x: x[0], rows)
-  zeros = jax.tree.map(
-    lambda x: jnp.zeros(x.shape, x.dtype),
-    jax.eval_shape(grad_fn, params, first),
-  )
+  shapes, _ = jax.eval_shape(grad_fn, params, first)
+  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (shapes, params))
 
   def add(total, part):
     (loss, sums), grads = grad_fn(params, mesh.constrain(part))
+    grads = _widened(grads, params)
     weight = sums["weight"]
 
     def weighted(x):
@@ -107,6 +117,10 @@ def accumulated(grad_fn, params, batch, parts: int):
     return x * share.astype(x.dtype)
 
   return (scaled(loss), sums), jax.tree.map(scaled, grads)
+
+
+def _widened(grads, params):
+  return jax.tree.map(lambda g, p: g.astype(p.dtype), grads, params)
 
 
 def microbatches(batch, parts: int):
