@@ -81,6 +81,7 @@ def get_config(arg=""):
   # writes its sum once, not sixteen times.
   config.tpu_options = (
     ("xla_jf_spmd_threshold_for_windowed_einsum_mib", "1000000"),
+    ("xla_jf_bf16_propagation", "false"),
   )
   config.checkpoint.every = 1000
   config.log.every = 50

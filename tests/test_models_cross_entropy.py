@@ -106,3 +106,46 @@ def test_on_a_mesh_of_one():
     got = jax.jit(cross_entropy.weighted, static_argnums=(4, 5))(*args, 30.0, 2)
   for a, b in zip(got, want, strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def _products(of, *args):
+  return str(jax.make_jaxpr(of)(*args)).count("dot_general")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_no_gradient_of_a_frozen_table_is_computed(dtype):
+  x, table, targets, weights = _case(dtype)
+
+  def ours(x, table):
+    return cross_entropy.weighted(x, table, targets, weights, 30.0, 2)[0]
+
+  both = jax.grad(ours, argnums=(0, 1))
+  assert _products(ours, x, table) == 1
+  assert _products(jax.grad(ours), x, table) == 2
+  assert _products(both, x, table) == 3
+  np.testing.assert_array_equal(jax.grad(ours)(x, table), both(x, table)[0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_table_gradient_waits_in_the_compute_dtype(dtype):
+  x, table, targets, weights = _case(dtype)
+
+  def kept(x, table):
+    def of(x, table):
+      return cross_entropy.weighted(x, table, targets, weights, 30.0, 2)[0]
+
+    return jax.tree.leaves(jax.vjp(of, x, table)[1])
+
+  whole = [k for k in jax.eval_shape(kept, x, table) if k.shape == (_V, _D)]
+  assert [k.dtype for k in whole] == [dtype]
+
+
+def test_nothing_is_asked_of_the_sum():
+  x, table, targets, weights = _case()
+
+  def correct(x, table):
+    out = cross_entropy.weighted(x, table, targets, weights, 30.0, 2)
+    return jnp.sum(out[1])
+
+  got = jax.grad(correct, argnums=(0, 1))(x, table)
+  assert not any(np.asarray(g).any() for g in got)

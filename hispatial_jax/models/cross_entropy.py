@@ -36,18 +36,24 @@ def weighted(x, table, targets, weights, softcap, chunk):
 
   Returns:
     (f32[] sum, nll f32[B,T], correct bool[B,T] whether the largest logit is
-    the target's). The gradient is that of the sum alone.
+    the target's). The gradient is that of the sum alone; none is computed of
+    a table that is not differentiated.
   """
-  total, nll, correct, _, _ = _scan(
-    x, table, targets, weights, softcap, chunk, False
-  )
-  return total, nll, correct
+  return _scan(x, table, targets, weights, softcap, chunk)[:3]
 
 
-def _value_and_gradient(x, table, targets, weights, softcap, chunk):
+def _value_and_gradient(*args):
+  *arrays, softcap, chunk = args
+  x, table, targets, weights = (a.value for a in arrays)
+  trained = arrays[1].perturbed
   total, nll, correct, dx, dtable = _scan(
-    x, table, targets, weights, softcap, chunk, True
+    x, table, targets, weights, softcap, chunk, of_x=True, of_table=trained
   )
+  if trained:
+    # Its sum is done: until the optimizer takes it, it is held in the compute
+    # dtype. Together, so that the layers' gradients, which start from dx, wait
+    # until the float32 sum is gone.
+    dx, dtable = jax.lax.optimization_barrier((dx, dtable.astype(x.dtype)))
   # An empty piece of the table stands for its dtype.
   return (total, nll, correct), (dx, dtable, table[:0])
 
@@ -56,14 +62,20 @@ def _backward(softcap, chunk, kept, cotangents):
   del softcap, chunk
   dx, dtable, like = kept
   by = cotangents[0]
-  dx = dx * by.astype(dx.dtype)
-  return dx, (dtable * by).astype(like.dtype), None, None
+  if isinstance(by, jax.custom_derivatives.SymbolicZero):
+    return None, None, None, None
+  if dtable is not None:
+    dtable = (dtable.astype(jnp.float32) * by).astype(like.dtype)
+  return dx * by.astype(dx.dtype), dtable, None, None
 
 
-weighted.defvjp(_value_and_gradient, _backward)
+weighted.defvjp(_value_and_gradient, _backward, symbolic_zeros=True)
 
 
-def _scan(x, table, targets, weights, softcap, chunk, with_gradient):
+def _scan(
+  x, table, targets, weights, softcap, chunk, *, of_x=False, of_table=False
+):
+  """(sum, nll, correct, gradient of_x, of_table); None for one not wanted."""
   B, T = x.shape[:2]
   V, D = table.shape
   C = min(chunk, T) if chunk else T
@@ -82,22 +94,25 @@ def _scan(x, table, targets, weights, softcap, chunk, with_gradient):
     logits = jnp.einsum("BCD,VD->BCV", x, w, preferred_element_type=jnp.float32)
     logits = mesh.constrain(logits, rows, None, words)
     nll, correct, dlogits = _score(logits, targets, weights, softcap)
-    if not with_gradient:
-      return dtable, (nll, correct, None)
+    if not of_x:
+      return None, (nll, correct, None)
     dlogits = mesh.constrain(dlogits.astype(x.dtype), rows, None, words)
     dx = jnp.einsum(
       "BCV,VD->BCD", dlogits, w, preferred_element_type=jnp.float32
     )
-    dtable += jnp.einsum(
-      "BCV,BCD->VD", dlogits, x, preferred_element_type=jnp.float32
-    )
-    dtable = mesh.constrain(dtable, words)
+    if of_table:
+      dtable += jnp.einsum(
+        "BCV,BCD->VD", dlogits, x, preferred_element_type=jnp.float32
+      )
+      dtable = mesh.constrain(dtable, words)
     return dtable, (nll, correct, mesh.constrain(dx).astype(x.dtype))
 
-  start = jnp.zeros((V, D) if with_gradient else (), jnp.float32)
+  start = None
+  if of_table:
+    start = mesh.constrain(jnp.zeros((V, D), jnp.float32), words)
   whole = mesh.constrain(x, rows)
   parts = jax.tree.map(cut, (whole, targets, weights))
-  dtable, out = jax.lax.scan(turn, mesh.constrain(start, words), parts)
+  dtable, out = jax.lax.scan(turn, start, parts)
 
   def join(a):
     if a is None:
