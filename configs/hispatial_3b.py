@@ -79,6 +79,8 @@ def get_config(arg=""):
   config.mesh.data, config.mesh.fsdp = 1, -1
   # Weights are gathered before a product, not a shard at a time within it: that
   # writes its sum once, not sixteen times.
+  # bf16_propagation would pull the cast of a layer's weights out of the loop
+  # over the layers, barrier or not, and hold them all in both dtypes.
   config.tpu_options = (
     ("xla_jf_spmd_threshold_for_windowed_einsum_mib", "1000000"),
     ("xla_jf_bf16_propagation", "false"),
