@@ -14,6 +14,14 @@ from hispatial_jax.weights import adapters, lazy, source
 _LORA = {"rank": 3, "alpha": 6.0, "weights": ".*"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+  """Most of the time is the compiler's, for programs that run for a blink."""
+  jax.config.update("jax_disable_most_optimizations", True)
+  yield
+  jax.config.update("jax_disable_most_optimizations", False)
+
+
 def _config(**llm):
   """Arguments of hispatial.Model whose language model is tiny."""
   sizes_of = {"width": 24, "depth": 2, "mlp_dim": 40, "num_heads": 4}

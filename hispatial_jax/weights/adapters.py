@@ -64,18 +64,20 @@ def fit(found, config: Mapping[str, Any]):
 def _merged(adapter, w, a, b) -> lazy.Array:
   """W + scale * A B, read by layer (and by projection, axis c)."""
   axes = adapter.axes
-  shared = 1 + axes.weight.startswith("c")
 
   def read(index):
-    inner = max(len(index) - 1, 0)
-    layers = "" if index else "L"
+    if not index:
+      whole = np.empty(w.shape, np.float32)
+      for layer in range(len(whole)):
+        whole[layer] = read((layer,))
+      return whole
     left, right, out = (
-      layers + x[inner:] for x in (axes.a, axes.b, axes.weight)
+      x[len(index) - 1 :] for x in (axes.a, axes.b, axes.weight)
     )
     low = [x.read(index).astype(np.float32) for x in (a, b)]
-    whole = w.read(index).astype(np.float32)
     product = np.einsum(f"{left},{right}->{out}", *low, optimize=True)
-    return whole + np.float32(adapter.scale) * product
+    product *= np.float32(adapter.scale)
+    return w.read(index).astype(np.float32) + product
 
-  lead = min(shared, a.lead, b.lead, w.lead)
+  lead = min(1 + axes.weight.startswith("c"), a.lead, b.lead, w.lead)
   return lazy.Array(w.shape, np.dtype(np.float32), read, lead=lead)
