@@ -16,6 +16,7 @@ from configs import common
 from hispatial_jax import predict, program, start, train
 from hispatial_jax.core import mesh, npz, rundir, tokenizer, tree
 from hispatial_jax.data import pipeline
+from hispatial_jax.evaluation import checkpoint
 from hispatial_jax.models import hispatial, sizes
 from hispatial_jax.weights import adapters, source
 
@@ -146,6 +147,18 @@ def test_exported_it_says_the_same(run, tmp_path, capsys):
   one, other = (model.ask(rgb, "how far is the red chair?") for model in models)
   assert one.text == other.text
   assert one.logp == pytest.approx(other.logp, abs=1e-4)
+
+
+def test_evaluation_reads_it_as_it_is(run):
+  cfg, _, workdir = run
+  words = tokenizer.load(workdir / "tokenizer.model")
+  laid = cfg.mesh.to_dict()
+  grid = mesh.make(devices=jax.devices()[:1])
+  model = rundir.load_config(workdir)["model"]
+  arguments, params = checkpoint.load(workdir, model, laid, words, grid)
+  assert arguments["llm"]["lora"] == cfg.model.llm.lora.to_dict()
+  whole = rundir.load_params(workdir)
+  jax.tree.map(np.testing.assert_array_equal, params, whole)
 
 
 def test_kept_apart_it_needs_its_config(run, tmp_path, capsys):
