@@ -72,14 +72,13 @@ def of_sample(
   }
   if cfg["pointmap"] is not None:
     out["point map"] = _pointmap(cfg["pointmap"], img["image_size"], passes)
-  before = _EVERYTHING
   layers, scores = _gemma(llm, P + T)
-  out["layers"] = layers * passes("llm", *before)
+  out["layers"] = layers * passes("llm", *_EVERYTHING)
   adapters = 2.0 * (P + T) * lora.num_params(llm)
-  out["adapters"] = adapters * passes(_ADAPTERS, *before)
-  out["attention"] = scores * passes("llm", *before, input_too=True)
+  out["adapters"] = adapters * passes(_ADAPTERS, *_EVERYTHING)
+  out["attention"] = scores * passes("llm", *_EVERYTHING, input_too=True)
   words = 2.0 * (loss_tokens or T) * llm["vocab_size"] * llm["width"]
-  out["loss"] = words * passes("llm", *before)
+  out["loss"] = words * passes("llm", *_EVERYTHING)
   return out
 
 
