@@ -54,10 +54,6 @@ NAMES = {
 
 def get_config(arg=""):
   """Arguments: name (of NAMES), and those of hispatial_3b.py."""
-  pairs = [pair.strip() for pair in arg.split(",") if pair.strip()]
-  own = [pair for pair in pairs if pair.startswith("name=")]
-  name = common.parse_arg(",".join(own), name="full").name
-  rest = [pair for pair in pairs if pair not in own]
-  return hispatial_3b.get_config(
-    ",".join([common.choose(NAMES, name, "name"), *rest])
-  )
+  own, rest = common.part_arg(arg, name="full")
+  same = common.choose(NAMES, own.name, "name")
+  return hispatial_3b.get_config(f"{same},{rest}")

@@ -32,6 +32,21 @@ def parse_arg(arg: str, **defaults) -> ml_collections.ConfigDict:
   return out.lock()
 
 
+def part_arg(arg: str, **defaults) -> tuple[ml_collections.ConfigDict, str]:
+  """(a recipe's own arguments, the rest, for the recipe that it builds on).
+
+  Args:
+    arg, **defaults: see `parse_arg`.
+
+  Raises:
+    ValueError: values of another type, all listed.
+  """
+  pairs = [pair.strip() for pair in arg.split(",") if pair.strip()]
+  own = [pair for pair in pairs if pair.split("=")[0] in defaults]
+  rest = [pair for pair in pairs if pair not in own]
+  return parse_arg(",".join(own), **defaults), ",".join(rest)
+
+
 def levels(digits: str) -> tuple[int, ...] | None:
   """Levels of questions, written as their digits: "023" -> (0, 2, 3).
 
@@ -58,6 +73,18 @@ def choose(table: Mapping[str, Any], name: str, what: str) -> Any:
   if name not in table:
     raise ValueError(f"{what}={name}{spec.did_you_mean(name, table)}")
   return table[name]
+
+
+def adapt(config: ml_collections.ConfigDict, rank: int) -> None:
+  """Makes a recipe one of adapters: they, point map and image head train.
+
+  Args:
+    config: unlocked; its model is chosen already.
+    rank: of the adapters of all of Gemma 2's weights.
+  """
+  config.model.llm.lora = {"rank": rank, "alpha": 2.0 * rank, "weights": ".*"}
+  config.optim.freeze = ()
+  config.optim.train = (".*lora_[ab]", "img/head/.*", "pointmap/.*")
 
 
 def base() -> ml_collections.ConfigDict:
@@ -91,7 +118,8 @@ def base() -> ml_collections.ConfigDict:
     "no_decay": (r"(.*/)?(bias|scale)",),
     "clip": 1.0,
     "mu_dtype": "",
-    "freeze": (),
+    "freeze": (),  # regexes of names; all others train, or:
+    "train": (),  # regexes of names; all others are frozen
     "frozen_dtype": "",  # frozen parameters are held in; "" is float32
     "accumulate": 1,
   }

@@ -6,6 +6,8 @@
 
     ... --config configs/toy.py:quick=True          quickstart: five minutes
     ... --config configs/toy.py:points=False        the ablation: no point map
+    ... --config configs/toy.py:lora=8 --config.init=runs/toy
+                         adapters of rank 8 on what was trained, all else frozen
     ... --config configs/toy.py:root=DIR            records in DIR/data
     ... --config configs/toy.py:custom=DIR          the custom trio as well, of
                                  tools/make_custom_bench.py toyworld --out DIR
@@ -31,7 +33,8 @@ def get_config(arg=""):
   """Arguments.
 
   source (toy, wild), quick, points, steps (0: the recipe's), seed, root (where
-  the records are; "": runs/SOURCE), custom (a benchmark to evaluate on, too).
+  the records are; "": runs/SOURCE), custom (a benchmark to evaluate on, too),
+  lora (rank of adapters, which then train alone; 0: none).
   """
   arg = common.parse_arg(
     arg,
@@ -42,6 +45,7 @@ def get_config(arg=""):
     root="",
     seed=0,
     custom="",
+    lora=0,
   )
   wild = common.choose({"toy": False, "wild": True}, arg.source, "source")
   root = arg.root or f"runs/{arg.source}"
@@ -80,6 +84,9 @@ def get_config(arg=""):
   config.optim.schedule = "cosine"
   config.optim.warmup_steps = config.total_steps // 20
   config.optim.b2 = 0.99  # so few steps need a shorter memory than 0.999's
+
+  if arg.lora:
+    common.adapt(config, arg.lora)
 
   config.checkpoint.every = max(config.total_steps // 4, 1)
   config.log.every = 10

@@ -21,7 +21,8 @@ from etils import epath
 from hispatial_jax import program
 from hispatial_jax.core import rundir, tree
 from hispatial_jax.core import step as step_lib
-from hispatial_jax.models import hispatial, sizes
+from hispatial_jax.models import hispatial, lora, sizes
+from hispatial_jax.weights import adapters
 from hispatial_jax.weights import source as weights
 
 
@@ -47,7 +48,7 @@ def initial_state(source, seed, model_cfg, opt, layout, frozen_dtype=""):
   Args:
     source: "" for random, or a path in any format that weights/ reads.
     seed: of the random parameters; a source without a point map (PaliGemma)
-      keeps theirs, whose head is zero.
+      or adapters keeps theirs, which change nothing yet.
     model_cfg: arguments of hispatial.Model.
     opt: the optimizer.
     layout: shardings of the state.
@@ -72,11 +73,15 @@ def initial_state(source, seed, model_cfg, opt, layout, frozen_dtype=""):
 
 
 def load_into(params, source, model_cfg):
-  """Params with the source's values, one leaf at a time on the host."""
-  found = weights.open(source).params
+  """Params with the source's values, one leaf at a time on the host.
+
+  What the source has not, adapters or a point map, stays as it is.
+  """
+  found = adapters.fit(weights.open(source), model_cfg).params
   fusion = any(name.startswith("pointmap/") for name in found)
   loaded = weights.fit_positions(tree.unflatten(found), model_cfg)
   keep = [] if fusion else ["pointmap/.*"]
+  keep += [] if adapters.any_in(found) else [lora.NAME]
   merged = tree.flatten(tree.merge(params, loaded, dont_load=keep))
   for name, old in tree.flatten(params).items():
     if isinstance(merged[name], jax.Array):

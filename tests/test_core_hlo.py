@@ -137,6 +137,10 @@ def test_a_compiled_scan():
 def test_topologies():
   assert chips.read("v5e:4x4") == (chips.CHIPS["v5e"], 16)
   assert chips.read("v5p:2x2x1")[1] == 4
+  bounds = {"chips_per_host_bounds": (1, 1, 1)}
+  assert chips.host_bounds("v5e:1x1") == bounds
+  assert chips.host_bounds("v5p:1x1x1") == bounds
+  assert chips.host_bounds("v6e:2x2") == chips.host_bounds("v5e:4x4") == {}
   for wrong in ("v5e", "v5e:4", "v5e:4x4x4", "v5p:4x4", "v5e:0x4"):
     with pytest.raises(ValueError, match=r"expected v5\w:AxB"):
       chips.read(wrong)

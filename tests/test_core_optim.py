@@ -101,6 +101,7 @@ def test_frozen_leaves_have_no_state():
     clip=1.0,
     mu_dtype="",
     freeze=["img/.*"],
+    train=[],
     no_decay=[".*(bias|scale)"],
   )
   opt = optim.build(cfg, params, total_steps=10)

@@ -19,6 +19,7 @@ _CFG = {
   "clip": 1.0,
   "mu_dtype": "",
   "freeze": ["frozen/.*"],
+  "train": [],
   "no_decay": [],
 }
 

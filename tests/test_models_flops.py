@@ -60,6 +60,25 @@ def test_the_real_3b_within_one_percent(frozen, points):
   assert traced == pytest.approx(sum(counted.values()) + spare, rel=0.01)
 
 
+@pytest.mark.parametrize("heads", [True, False])
+def test_adapters_beside_a_frozen_model_within_one_percent(heads):
+  # Few words, as a frozen table may still cost its gradient; a rank that
+  # weighs.
+  llm = {"lora": {"rank": 256}, "vocab_size": 256}
+  cfg = sizes.config("3b_224", dtype="bfloat16", llm=llm)
+  trained = "(?!.*lora_[ab]|img/head/|pointmap/)" if heads else "(?!.*lora_)"
+  traced, held = _traced(cfg, 48, (f"{trained}.*",))
+  parts = flops.trained_parts(tree.flatten(held))
+  assert ("llm/adapters" in parts, "llm" in parts) == (True, False)
+  counted = flops.of_sample(cfg, 48, trained=parts)
+  assert traced == pytest.approx(sum(counted.values()), rel=0.01)
+  # Weights without a gradient: forward, and back to what is before them.
+  plain = flops.of_sample({**cfg, "llm": {**cfg["llm"], "lora": None}}, 48)
+  assert counted["layers"] == plain["layers"] * 2 / 3
+  assert counted["adapters"] > 0.1 * counted["layers"]
+  assert plain["adapters"] == 0
+
+
 def test_the_papers_sample():
   """Some 16.4 TFLOP at 448 px with 128 tokens, the tower frozen."""
   cfg = config.load(f"{_ROOT}/configs/hispatial_3b.py:length=128")

@@ -1,6 +1,7 @@
 """Where parameters come from; what each recipe trains."""
 
 import pathlib
+import types
 
 import jax
 import ml_collections
@@ -10,6 +11,7 @@ import pytest
 from hispatial_jax import program, start
 from hispatial_jax.core import config, mesh, npz, optim, rundir, tree
 from hispatial_jax.models import sizes
+from hispatial_jax.weights import adapters
 
 _ROOT = pathlib.Path(__file__).parent.parent
 _SIGLIP = 413_327_088  # without its head: golden/big_vision/FORMAT.md
@@ -90,21 +92,43 @@ def test_a_tokenizer_too_large_for_the_model():
 
 def _recipes():
   names = sorted(path.name for path in (_ROOT / "configs").glob("*.py"))
-  return [name for name in names if name != "common.py"]
+  names.remove("common.py")
+  return [*names, "toy.py:lora=8"]
 
 
 @pytest.mark.parametrize("name", _recipes())
 def test_every_recipe_is_locked_and_fits_its_model(name):
-  path = _ROOT / "configs" / name
-  cfg = config.load(str(path))
+  cfg = config.load(str(_ROOT / "configs" / name))
   assert cfg.is_locked
-  assert f"--config configs/{name}" in path.read_text()
+  text = (_ROOT / "configs" / name.partition(":")[0]).read_text()
+  assert f"--config configs/{name}" in text
   model_cfg = cfg.model.to_dict()
   model_cfg["llm"]["vocab_size"] = model_cfg["llm"]["vocab_size"] or 512
   shapes = sizes.param_shapes(model_cfg)
   opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)
   grid = mesh.make(devices=jax.devices()[:1])
   program.lay_out(cfg.mesh, shapes, opt, grid)
+
+
+def test_the_run_of_adapters_trains_them_and_the_heads():
+  cfg = config.load(str(_ROOT / "configs" / "hispatial_3b_lora.py"))
+  assert cfg.batch_size == 2 * cfg.optim.accumulate
+  shapes = sizes.param_shapes(cfg.model.to_dict())
+  opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)
+  trained = tree.flatten(opt.split(shapes)[0])
+  own = {n: x for n, x in trained.items() if adapters.is_adapter(n)}
+  assert sum(x.size for x in own.values()) == 20_766_720
+  assert sum(x.size for x in trained.values()) == 69_656_448
+  assert {"/".join(n.split("/")[:2]) for n in trained.keys() - own} == {
+    "img/head",
+    "pointmap/embedding",
+    "pointmap/head",
+  }
+  # Of a pod's chips each holds the small ones whole.
+  grid = types.SimpleNamespace(shape={"fsdp": 16})
+  specs = mesh.specs(own, cfg.mesh.rules, grid, min_bytes=cfg.mesh.min_bytes)
+  split = {n for n, s in tree.flatten(specs).items() if "fsdp" in s}
+  assert split == {n for n, x in own.items() if x.size * 4 > 4 << 20} != set()
 
 
 def test_the_papers_run_trains_all_but_siglip():

@@ -64,6 +64,7 @@ def _train(cfg, batch_size=40):
     "toy.py:source=wild",
     "toy.py:source=wild,points=False",
     "toy.py:points=False",
+    "hispatial_3b_lora.py:rank=4,levels=023",
   ],
 )
 def test_the_operations_of_a_recipe(spec):

@@ -128,7 +128,9 @@ def _devices(topology):
   os.environ["XLA_FLAGS"] = flags.strip()
 
   try:
-    return topologies.get_topology_desc(topology, platform="tpu").devices
+    return topologies.get_topology_desc(
+      topology, platform="tpu", **chips.host_bounds(topology)
+    ).devices
   except Exception as error:  # libtpu raises many kinds; all are told
     reason = (str(error) or type(error).__name__).splitlines()[0]
     raise RuntimeError(

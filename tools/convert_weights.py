@@ -10,6 +10,7 @@ or, all three, MoGe-2 (a FOLDER with one of these does, too)
   FILE.safetensors  the same tensors, model_config in the metadata or beside
   FILE.npz          our names, model_config as a text entry
 Formats are told from the files; a DST that could be several needs --to.
+Adapters of a run with model.llm.lora are merged into the weights, in float32.
 
   python tools/convert_weights.py paligemma2-3b-pt-448.b16.npz out/ \
       --to huggingface --verify
@@ -29,7 +30,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 from hispatial_jax.models import sizes
 from hispatial_jax.moge import checkpoint
-from hispatial_jax.weights import export, lazy, source
+from hispatial_jax.weights import adapters, export, lazy, source
 
 
 def main(argv=None) -> int:
@@ -60,6 +61,11 @@ def _parser():
     "none",
   )
   parser.add_argument(
+    "--keep-adapters",
+    action="store_true",
+    help="do not merge them (npz and orbax; the run's config.json goes along)",
+  )
+  parser.add_argument(
     "--verify", action="store_true", help="read DST back and compare with SRC"
   )
   return parser
@@ -71,6 +77,8 @@ def _convert(args) -> int:
   reader, writer = (checkpoint, checkpoint) if is_moge else (source, export)
   kind = writer.format_of(args.dst, args.to)
   found = reader.open(args.src, _config(args.config_from, reader))
+  if not (is_moge or args.keep_adapters):
+    found = adapters.merge(found)
   writer.save(args.dst, found, kind, dtype=args.dtype)
   count = sum(math.prod(x.shape) for x in found.params.values())
   print(

@@ -63,6 +63,19 @@ def read(topology: str) -> tuple[Chip, int]:
   return CHIPS[kind], math.prod(int(n) for n in shape.split("x"))
 
 
+def host_bounds(topology: str) -> dict[str, tuple[int, ...]]:
+  """What libtpu must be told of a topology that is less than a host's four.
+
+  Returns:
+    {"chips_per_host_bounds": its shape in three axes}, or {}.
+  """
+  _, count = read(topology)
+  if count >= 4:
+    return {}
+  shape = [int(n) for n in topology.partition(":")[2].split("x")]
+  return {"chips_per_host_bounds": (*shape, 1, 1)[:3]}
+
+
 def least_seconds(
   chip: Chip, *, flops: float, hbm_bytes: float, collectives: dict[str, float]
 ) -> dict[str, float]:

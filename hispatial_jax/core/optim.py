@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hispatial_jax.core import tree
+from hispatial_jax.core import freeze, tree
 
 # Norm scales and biases stay as they are; all other leaves are matrices (the
 # leading axis of stacked layers does not make a vector one).
@@ -179,28 +179,6 @@ def decayed(params, keep=NOT_DECAYED):
   return jax.tree.map(lambda hit: not hit, tree.masks(params, list(keep)))
 
 
-def split(params, frozen):
-  """(trainable, frozen) nested dicts from params and a pytree of bool.
-
-  Raises:
-    ValueError: nothing is left to train.
-  """
-  names, flags = tree.flatten(params), tree.flatten(frozen)
-  train = {name: x for name, x in names.items() if not flags[name]}
-  if not train:
-    raise ValueError(f"all {len(names)} parameters are frozen: none to train")
-  rest = {name: x for name, x in names.items() if flags[name]}
-  return tree.unflatten(train), tree.unflatten(rest)
-
-
-def join(trainable, frozen):
-  """The inverse of `split`; whatever is no dict is a leaf."""
-  both = {**frozen, **trainable}
-  for name in frozen.keys() & trainable.keys():
-    both[name] = join(trainable[name], frozen[name])
-  return both
-
-
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
   """What `build` returns.
@@ -217,11 +195,11 @@ class Optimizer:
 
   def split(self, params):
     """(trainable, frozen) parts of params."""
-    return split(params, self.frozen)
+    return freeze.split(params, self.frozen)
 
   def join(self, trainable, frozen):
     """The whole parameters again."""
-    return join(trainable, frozen)
+    return freeze.join(trainable, frozen)
 
 
 def build(cfg, params, *, total_steps: int) -> Optimizer:
@@ -229,10 +207,13 @@ def build(cfg, params, *, total_steps: int) -> Optimizer:
 
   Args:
     cfg: mapping with lr, schedule, warmup_steps, final, b1, b2, eps,
-      weight_decay, clip, mu_dtype ("" for the parameter's), freeze (regexes of
-      names without gradient), no_decay (regexes; all other leaves decay).
+      weight_decay, clip, mu_dtype ("" for the parameter's), freeze or train
+      (see `freeze.mask`), no_decay (regexes; all other leaves decay).
     params: parameters, or their shapes.
     total_steps: updates of the whole run.
+
+  Raises:
+    ValueError: freeze and train do not fit the parameters.
   """
   rate = schedule(
     cfg["schedule"],
@@ -241,8 +222,8 @@ def build(cfg, params, *, total_steps: int) -> Optimizer:
     warmup_steps=cfg["warmup_steps"],
     final=cfg["final"],
   )
-  frozen = tree.masks(params, list(cfg["freeze"]))
-  trainable, _ = split(params, frozen)
+  frozen = freeze.mask(params, freeze=cfg["freeze"], train=cfg["train"])
+  trainable, _ = freeze.split(params, frozen)
   tx = adamw(
     rate,
     b1=cfg["b1"],

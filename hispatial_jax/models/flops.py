@@ -6,17 +6,21 @@ out (they are a thousandth). Masked scores count: the hardware makes them.
 
 Each product runs once forward; backward it runs once more for the gradient of
 its weights, if they are trained, and once more for that of its input, if
-anything before it is trained. So a frozen tower costs one pass, and a trained
-language model three.
+anything before it is trained. So a frozen tower costs one pass, a trained
+language model three, and a frozen one between trained adapters two.
 
 Axis letters are those of `models/hispatial.py`; S = P + T rows of the language
 model.
 """
 
+import re
 from collections.abc import Callable
 
+from hispatial_jax.models import lora
+
+_ADAPTERS = "llm/adapters"
 _EVERYTHING = frozenset(
-  {"img", "img/head", "pointmap/embedding", "pointmap/head", "llm"}
+  {"img", "img/head", "pointmap/embedding", "pointmap/head", "llm", _ADAPTERS}
 )
 
 
@@ -33,6 +37,8 @@ def _part(name):
   tower, *rest = name.split("/")
   if tower == "pointmap":
     return f"pointmap/{rest[0]}"
+  if re.fullmatch(lora.NAME, name):
+    return _ADAPTERS
   return "img/head" if name.startswith("img/head/") else tower
 
 
@@ -49,8 +55,8 @@ def of_sample(
       the forward pass alone.
 
   Returns:
-    {"image tower", "image head", "point map", "layers", "attention", "loss"};
-    attention is that of the language model.
+    {"image tower", "image head", "point map", "layers", "adapters",
+    "attention", "loss"}; attention is that of the language model.
   """
   img, llm = cfg["img"], cfg["llm"]
   P, T = (img["image_size"] // img["patch_size"]) ** 2, length - 1
@@ -66,12 +72,13 @@ def of_sample(
   }
   if cfg["pointmap"] is not None:
     out["point map"] = _pointmap(cfg["pointmap"], img["image_size"], passes)
-  before = ("img", "img/head", "pointmap/embedding", "pointmap/head", "llm")
   layers, scores = _gemma(llm, P + T)
-  out["layers"] = layers * passes("llm", *before)
-  out["attention"] = scores * passes("llm", *before, input_too=True)
+  out["layers"] = layers * passes("llm", *_EVERYTHING)
+  adapters = 2.0 * (P + T) * lora.num_params(llm)
+  out["adapters"] = adapters * passes(_ADAPTERS, *_EVERYTHING)
+  out["attention"] = scores * passes("llm", *_EVERYTHING, input_too=True)
   words = 2.0 * (loss_tokens or T) * llm["vocab_size"] * llm["width"]
-  out["loss"] = words * passes("llm", *before)
+  out["loss"] = words * passes("llm", *_EVERYTHING)
   return out
 
 

@@ -13,6 +13,7 @@ from jax import ad_checkpoint
 
 from hispatial_jax.core import mesh
 from hispatial_jax.models import attention
+from hispatial_jax.models import lora as lora_lib
 from hispatial_jax.models import remat as remat_lib
 
 _FIELDS = ("width", "depth", "mlp_dim", "num_heads", "num_kv_heads", "head_dim")
@@ -45,6 +46,7 @@ class Einsum(nn.Module):
   shape: tuple[int, ...]
   in_axis: tuple[int, ...]
   out_axis: tuple[int, ...]
+  adapter: lora_lib.Adapter | None = None
 
   @nn.compact
   def __call__(self, equation, x):
@@ -58,7 +60,11 @@ class Einsum(nn.Module):
       batch_axis=tuple(sorted(others)),
     )
     w = self.param("w", init, self.shape)
-    return jnp.einsum(equation, x, w.astype(x.dtype))
+    y = jnp.einsum(equation, x, w.astype(x.dtype))
+    if self.adapter is None:
+      return y
+    a, b = self.adapter.factors(self, "lora_", self.shape)
+    return y + self.adapter.product(equation, x, a, b)
 
 
 class Attention(nn.Module):
@@ -70,15 +76,19 @@ class Attention(nn.Module):
   query_scale: float | None
   softcap: float | None
   by_head: bool = False
+  lora: dict | None = None
 
   @nn.compact
   def __call__(self, x, positions, mask, cache):
     (B, T, D), N, H = x.shape, self.num_heads, self.head_dim
     K = self.num_kv_heads
-    q = Einsum((N, D, H), (1,), (2,), name="q_einsum")("BTD,NDH->BTNH", x)
-    k, v = Einsum((2, K, D, H), (2,), (3,), name="kv_einsum")(
-      "BSD,cKDH->cBSKH", x
-    )
+
+    def weight(name, *axes):
+      adapter = lora_lib.read(self.lora).get(f"attn/{name}")
+      return Einsum(*axes, adapter, name=name)
+
+    q = weight("q_einsum", (N, D, H), (1,), (2,))("BTD,NDH->BTNH", x)
+    k, v = weight("kv_einsum", (2, K, D, H), (2,), (3,))("BSD,cKDH->cBSKH", x)
     scale = jnp.asarray(self.query_scale or H**-0.5, x.dtype)
     q = attention.rotate(q, positions) * scale
     k, parts = attention.rotate(k, positions), []
@@ -94,7 +104,7 @@ class Attention(nn.Module):
     by_head = self.by_head and T > 1
     attend = attention.attend_by_head if by_head else attention.attend
     out = attend(q, parts, mask, self.softcap).reshape(B, T, N, H)
-    out = Einsum((N, H, D), (0, 1), (2,), name="attn_vec_einsum")(
+    out = weight("attn_vec_einsum", (N, H, D), (0, 1), (2,))(
       "BTNH,NHD->BTD", out
     )
     return out, cache
@@ -105,10 +115,12 @@ class MLP(nn.Module):
 
   mlp_dim: int
   gate_apart: bool = False
+  lora: dict | None = None
 
   @nn.compact
   def __call__(self, x):
     D, F = x.shape[-1], self.mlp_dim
+    adapters = lora_lib.read(self.lora)
     init = nn.initializers.variance_scaling(
       1.0, "fan_in", "normal", in_axis=-2, out_axis=-1, batch_axis=(0,)
     )
@@ -119,8 +131,16 @@ class MLP(nn.Module):
     else:
       both = jnp.einsum("BTD,cDF->BTcF", x, gating)
       gate, up = both[..., 0, :], both[..., 1, :]
+    if adapter := adapters.get("mlp/gating_einsum"):
+      a, b = adapter.factors(self, "gating_einsum_lora_", gating.shape)
+      gate += adapter.product("BTD,DF->BTF", x, a[0], b[0])
+      up += adapter.product("BTD,DF->BTF", x, a[1], b[1])
     hidden = nn.gelu(gate, approximate=True) * up
-    return hidden @ linear.astype(x.dtype)
+    out = hidden @ linear.astype(x.dtype)
+    if adapter := adapters.get("mlp/linear"):
+      a, b = adapter.factors(self, "linear_lora_", linear.shape)
+      out += adapter.product("BTF,FD->BTD", hidden, a, b)
+    return out
 
 
 class Block(nn.Module):
@@ -129,18 +149,19 @@ class Block(nn.Module):
   mlp_dim: int
   attention: dict
   gate_apart: bool = False
+  lora: dict | None = None
 
   @nn.compact
   def __call__(self, x, positions, mask, cache):
     x = mesh.constrain(x)
     self.sow("intermediates", "x", x)
     y = RMSNorm(name="pre_attention_norm")(x)
-    y, cache = Attention(**self.attention, name="attn")(
+    y, cache = Attention(**self.attention, lora=self.lora, name="attn")(
       y, positions, mask, cache
     )
     x += RMSNorm(name="post_attention_norm")(y)
     y = RMSNorm(name="pre_ffw_norm")(x)
-    y = MLP(self.mlp_dim, self.gate_apart, name="mlp")(y)
+    y = MLP(self.mlp_dim, self.gate_apart, self.lora, name="mlp")(y)
     y = ad_checkpoint.checkpoint_name(y, remat_lib.MLP_OUT)
     return x + RMSNorm(name="post_ffw_norm")(y), cache
 
@@ -189,6 +210,7 @@ class Model(nn.Module):
     gate_apart: the MLP's gate and input each by a product of its own. On a
       TPU that saves copies of the largest activation; on a CPU one product for
       both is a third faster.
+    lora: rank, alpha and weights of adapters; see `lora.read`.
     remat: see `models/remat.py`.
     scan_unroll: layers compiled per loop turn; `depth` means no loop.
   """
@@ -206,6 +228,7 @@ class Model(nn.Module):
   dtype: str = "float32"
   attn_by_head: bool = False
   gate_apart: bool = False
+  lora: dict | None = None
   remat: str = "none"
   scan_unroll: int = 1
 
@@ -221,6 +244,7 @@ class Model(nn.Module):
     )(
       mlp_dim=self.mlp_dim,
       gate_apart=self.gate_apart,
+      lora=self.lora,
       attention={
         "num_heads": self.num_heads,
         "num_kv_heads": self.num_kv_heads,

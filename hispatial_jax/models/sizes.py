@@ -11,7 +11,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from hispatial_jax.models import gemma2, hispatial, pointmap, siglip
+from hispatial_jax.models import gemma2, hispatial, lora, pointmap, siglip
 
 _SIZES = {"3b": "2b", "10b": "9b", "28b": "27b"}
 _TOWERS = {
@@ -126,7 +126,9 @@ def main(argv=None):
   """Prints name, shape and size of every parameter, and the total."""
   parser = argparse.ArgumentParser(description=main.__doc__)
   parser.add_argument("name", choices=names(), help="model size and pixels")
-  cfg = config(parser.parse_args(argv).name)
+  parser.add_argument("--lora", type=int, default=0, help="rank of adapters")
+  args = parser.parse_args(argv)
+  cfg = config(args.name, llm={"lora": {"rank": args.lora}})
   leaves, _ = jax.tree.flatten_with_path(param_shapes(cfg))
   subtotal = {}
   for path, leaf in leaves:
@@ -134,6 +136,8 @@ def main(argv=None):
     print(f"{name:78} {leaf.shape!s:28} {math.prod(leaf.shape):>14,}")
     tower = name.split("/")[0]
     subtotal[tower] = subtotal.get(tower, 0) + leaf.size
+  if args.lora:
+    print(f"{'of them adapters':107} {lora.num_params(cfg['llm']):>14,}")
   for tower, size in subtotal.items():
     print(f"{tower:107} {size:>14,}")
   print(f"{'total':107} {sum(subtotal.values()):>14,}")

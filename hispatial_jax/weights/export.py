@@ -14,6 +14,7 @@ import orbax.checkpoint as ocp
 
 from hispatial_jax.core import tree
 from hispatial_jax.weights import (
+  adapters,
   beside,
   configs,
   hispatial,
@@ -65,7 +66,7 @@ def save(
 
   Raises:
     FileExistsError: `path` is there already.
-    ValueError: the format cannot hold these parameters.
+    ValueError: the format cannot hold these parameters, adapters say.
   """
   kind = format_of(path, kind)
   params = lazy.cast(found.params, dtype)
@@ -88,6 +89,11 @@ def _write_orbax(folder, params, config) -> None:
 
 def _write_theirs(path, suffix, kind, found, params, max_shard_bytes) -> None:
   """A folder with config.json, or only the weights where a file is asked."""
+  if adapters.any_in(params):
+    raise ValueError(
+      f"{kind} has no room for adapters: merge them first (adapters.merge), or "
+      "write npz or orbax"
+    )
   fused = found.config["pointmap"] is not None
   if fused != (kind != "huggingface"):
     raise ValueError(

@@ -20,6 +20,7 @@ import numpy as np
 from hispatial_jax.core import rundir, tree
 from hispatial_jax.models import siglip, sizes
 from hispatial_jax.weights import (
+  adapters,
   configs,
   hispatial,
   lazy,
@@ -140,10 +141,27 @@ def _open_ours(path, kind, config) -> Checkpoint:
     if config is None and (pathlib.Path(path) / CONFIG).exists():
       config = read_config(pathlib.Path(path) / CONFIG)
   shapes = {name: x.shape for name, x in params.items()}
+  if adapters.any_in(params):
+    config = _config_of_adapters(path, config)
   if config is None or "text_config" in config:
     config = configs.from_shapes(shapes, config)
   tree.check(_shapes(config), shapes, what=f"{path} does not fit its config")
   return Checkpoint(params, config, kind)
+
+
+def _config_of_adapters(path, config) -> dict:
+  """The run's own config: no shape tells the scale of its adapters."""
+  if config is None:
+    try:
+      config = rundir.load_config(path).get("model")
+    except FileNotFoundError:
+      config = None
+  if not config or "text_config" in config or not adapters.of_config(config):
+    raise ValueError(
+      f"{path} holds adapters, whose scale only the run's own {CONFIG} knows "
+      "(model.llm.lora): put it beside, or name it with --config-from"
+    )
+  return config
 
 
 def _weights_file(path) -> pathlib.Path:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from hispatial_jax.core import optim, tree
+from hispatial_jax.core import freeze, optim, tree
 from hispatial_jax.models import decode as decode_lib
 from hispatial_jax.models import hispatial as hispatial_model
 from hispatial_jax.models import masks
@@ -92,7 +92,7 @@ def training(case) -> None:
 def _train(case, prefix, lr, decay):
   get = functools.partial(case.fixture.get, _TRAIN)
   start = tree.unflatten(case.params)
-  train, frozen = optim.split(start, tree.masks(start, _FROZEN))
+  train, frozen = freeze.split(start, tree.masks(start, _FROZEN))
   tx = optim.adamw(
     lr, weight_decay=decay, decay_mask=optim.decayed(train), clip=_CLIP
   )
@@ -105,7 +105,7 @@ def _train(case, prefix, lr, decay):
     losses.append(loss)
     updates, state = tx.update(grads, state, train)
     train = optax.apply_updates(train, updates)
-    after = tree.flatten(optim.join(train, frozen))
+    after = tree.flatten(freeze.join(train, frozen))
     after = hispatial_case.to_theirs(after)
     _updates(case, prefix, number, lr, before, after)
   losses.append(_gradients(case, train, frozen)[0])
@@ -120,11 +120,11 @@ def _train(case, prefix, lr, decay):
 
 
 def _gradients(case, train, frozen):
-  params = optim.join(train, frozen)
+  params = freeze.join(train, frozen)
   loss, grads = hispatial_case.loss_and_gradients(
     case.model, params, case.batch
   )
-  return loss, optim.split(grads, tree.masks(grads, _FROZEN))[0]
+  return loss, freeze.split(grads, tree.masks(grads, _FROZEN))[0]
 
 
 def _updates(case, prefix, number, lr, before, after):
