@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hispatial_jax.core import tree
-from hispatial_jax.models import gemma2, lora, sizes
+from hispatial_jax.models import gemma2, lora, mixed, sizes
 from hispatial_jax.weights import adapters, lazy, source
 
 _LORA = {"rank": 3, "alpha": 6.0, "weights": ".*"}
@@ -68,6 +68,22 @@ def test_untrained_adapters_change_nothing():
   both = _params(cfg) | {n: drawn[n] for n in new}
   base = {n: x for n, x in both.items() if n not in new}
   np.testing.assert_array_equal(_outputs(cfg, both), _outputs(plain, base))
+
+
+def test_adapters_beside_matrices_whose_gradients_are_bfloat16():
+  cfg = _config(lora=_LORA)
+  shapes = {"llm": sizes.param_shapes(cfg)["llm"]}
+  narrow = {"llm": {**cfg["llm"], "dtype": "bfloat16"}}
+
+  def loss(params):
+    outputs = _outputs(narrow, tree.flatten(params))
+    return jnp.sum(outputs.astype(jnp.float32))
+
+  found = jax.eval_shape(mixed.value_and_grad("bfloat16")(loss), shapes)
+  grads = tree.flatten(found[1])
+  new = {n: g.dtype for n, g in grads.items() if adapters.is_adapter(n)}
+  assert len(new) == 10 and set(new.values()) == {jnp.dtype("float32")}
+  assert grads["llm/layers/mlp/linear"].dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize("gate_apart", [True, False])

@@ -22,8 +22,9 @@ import jax.numpy as jnp
 from hispatial_jax.core import tree
 
 # The matrices of the stacked layers, each read once, by `astype`. The others
-# are small, or read in float32, or like the embedding's table used twice.
-LAYERS = r"llm/layers/(attn|mlp)/.*"
+# are small (adapters, too), or read in float32, or like the embedding's table
+# used twice.
+LAYERS = r"llm/layers/(attn|mlp)/(?!.*lora_[ab]).*"
 
 
 @jax.tree_util.register_dataclass
