@@ -9,9 +9,11 @@ constant answer of the training set.
 """
 
 import argparse
+import io
 import json
-import pathlib
 import sys
+
+from hispatial_jax.core import remote
 
 _COLOURS = ("#4c6ef5", "#e8590c", "#2b8a3e", "#862e9c")
 
@@ -20,13 +22,13 @@ def main(argv=None) -> int:
   """Returns the exit code: 0, or 2 after one line of error."""
   args = parser().parse_args(argv)
   try:
-    runs = [pathlib.Path(run) for run in args.runs]
+    runs = [remote.path(run) for run in args.runs]
     names = args.names or [run.name for run in runs]
     if len(names) != len(runs):
       raise ValueError(f"{len(runs)} runs, but {len(names)} --names")
     print(table([read(run) for run in runs], names))
     if args.out:
-      draw(runs, names, pathlib.Path(args.out))
+      draw(runs, names, args.out)
       print(f"wrote {args.out}", file=sys.stderr)
   except (OSError, ValueError, ImportError) as error:
     print(f"compare_runs.py: error: {error}", file=sys.stderr)
@@ -45,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
   return out
 
 
-def read(run: pathlib.Path) -> dict[tuple, dict]:
+def read(run) -> dict[tuple, dict]:
   """(cut, name) -> line of RUN/eval/metrics.json, in its order."""
   path = run / "eval" / "metrics.json"
   if not path.exists():
@@ -72,7 +74,7 @@ def _percent(share) -> str:
   return "–" if share is None else f"{100 * share:.1f}"
 
 
-def draw(runs, names, out: pathlib.Path) -> None:
+def draw(runs, names, out) -> None:
   """Held-out loss, and held-out answers right by level, of every run."""
   from matplotlib import figure
 
@@ -101,8 +103,11 @@ def draw(runs, names, out: pathlib.Path) -> None:
     panel.spines[:].set_visible(False)
   panels[0].legend(fontsize=8, frameon=False)
   fig.tight_layout()
+  out = remote.path(out)
   out.parent.mkdir(parents=True, exist_ok=True)
-  fig.savefig(out)
+  image = io.BytesIO()
+  fig.savefig(image)
+  out.write_bytes(image.getvalue())
 
 
 if __name__ == "__main__":

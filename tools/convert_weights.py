@@ -21,7 +21,6 @@ difference between SRC and what reading DST gives back.
 import argparse
 import math
 import os
-import pathlib
 import sys
 import time
 
@@ -91,7 +90,7 @@ def _convert(args) -> int:
 def _config(name, reader):
   if name is None:
     return None
-  named = name in sizes.names() and not pathlib.Path(name).exists()
+  named = name in sizes.names() and not os.path.exists(name)
   if named and reader is source:
     return sizes.config(name)
   return reader.read_config(name)
