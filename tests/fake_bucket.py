@@ -119,5 +119,5 @@ def at(folder, monkeypatch) -> pathlib.Path:
 
 
 def _kvstore(path: str):
-  place = Bucket.root / path.removeprefix("gs://")
-  return {"driver": "file", "path": f"{place}/"}
+  place = path.removeprefix("gs://")
+  return {"driver": "file", "path": f"{Bucket.root}/{place}"}

@@ -62,6 +62,11 @@ def path(path: str | os.PathLike) -> epath.Path:
   return epath.Path(path)
 
 
+def absolute(path: epath.Path) -> epath.Path:
+  """The absolute path; one of a bucket is, though epath would prefix it."""
+  return path if is_remote(path) else path.absolute()
+
+
 def refuse(path: str | os.PathLike, what: str) -> None:
   """Raises ValueError where only local files can be read.
 

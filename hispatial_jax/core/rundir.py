@@ -59,7 +59,8 @@ def load_params(path, *, shardings=None):
     layout = tree.flatten(shardings)
     args = {k: ocp.ArrayRestoreArgs(sharding=layout[k]) for k in saved}
   wanted = ocp.args.PyTreeRestore(restore_args=tree.unflatten(args))
-  got = _reader().restore(folder.absolute(), ocp.args.Composite(params=wanted))
+  folder = remote.absolute(folder)
+  got = _reader().restore(folder, ocp.args.Composite(params=wanted))
   return got["params"]
 
 
@@ -156,5 +157,5 @@ def _reader():
 
 def _saved(step_dir):
   """Flat dict name -> metadata (shape, dtype) of the params of a step."""
-  meta = _reader().metadata(step_dir.absolute()).item_metadata["params"]
-  return tree.flatten(meta.tree)
+  meta = _reader().metadata(remote.absolute(step_dir))
+  return tree.flatten(meta.item_metadata["params"].tree)

@@ -84,6 +84,8 @@ def _write_orbax(folder, params, config) -> None:
   whole = tree.unflatten({name: np.asarray(x) for name, x in params.items()})
   ocp.PyTreeCheckpointer().save((folder / "params").absolute(), whole)
   write_json(folder / source.CONFIG, {"model": config})
+  # Without it orbax takes the folder, once in a bucket, for half a checkpoint.
+  (folder / "commit_success.txt").write_text("whole\n")
 
 
 def _write_theirs(path, suffix, kind, found, params, max_shard_bytes) -> None:
