@@ -24,7 +24,6 @@ from hispatial_jax.core import (
   guard,
   mesh,
   metrics,
-  remote,
   tokenizer,
 )
 from hispatial_jax.core import config as config_lib
@@ -50,7 +49,7 @@ def train(cfg, workdir) -> dict[str, float]:
     FloatingPointError: the loss is not finite; names the batch's records.
   """
   plain, cfg = cfg, config_lib.Watched(cfg)
-  run = checkpoint.Run(remote.path(workdir), keep=cfg.checkpoint.keep)
+  run = checkpoint.Run(workdir, keep=cfg.checkpoint.keep)
   grid = mesh.make(data=cfg.mesh.data, fsdp=cfg.mesh.fsdp)
   with contextlib.ExitStack() as stack:
     stack.enter_context(contextlib.closing(run))

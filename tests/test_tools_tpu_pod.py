@@ -212,7 +212,7 @@ def test_a_pod_taken_away_is_brought_back_as_it_was(pod):
   pod.prepare()
   pod.make("--spot", "--", "--network=n")
   pod("install", "pod")
-  pod("launch", "pod", *_ARGS)
+  pod("launch", "pod", *_ARGS, "--before", "date >>~/'my data'")
   pod.read("argv")
   assert "a run is going" in pod("resume", "pod", code=2)
   pod.end()  # as the machines do
@@ -220,6 +220,7 @@ def test_a_pod_taken_away_is_brought_back_as_it_was(pod):
     argv.unlink()
   pod.state("SUSPENDED")
   pod("resume", "pod")
+  assert [x.count("\n") for x in pod.read("my data")] == [2, 2]
   first, second = pod.calls("create")
   assert first == second
   assert len(pod.calls("delete")) == 1

@@ -62,9 +62,8 @@ def table(found: list[dict], names: list[str]) -> str:
   rows = [titles, ["---"] + ["---:"] * (len(titles) - 1)]
   for key, line in found[0].items():
     bold = "**" if key[0] != "task" else ""
-    low, high = (100 * x for x in line["interval"])
     cells = [line["name"], f"{line['n']:,}", _percent(line["constant"])]
-    cells += [_percent(line["accuracy"]), f"{low:.0f}–{high:.0f}"]
+    cells += [_percent(line["accuracy"]), _interval(line["interval"])]
     cells += [_percent(other[key]["accuracy"]) for other in found[1:]]
     rows.append([f"{bold}{cell}{bold}" for cell in cells])
   return "\n".join("| " + " | ".join(row) + " |" for row in rows)
@@ -72,6 +71,13 @@ def table(found: list[dict], names: list[str]) -> str:
 
 def _percent(share) -> str:
   return "–" if share is None else f"{100 * share:.1f}"
+
+
+def _interval(shares) -> str:
+  if shares is None:  # too few to say
+    return "–"
+  low, high = shares
+  return f"{100 * low:.0f}–{100 * high:.0f}"
 
 
 def draw(runs, names, out) -> None:

@@ -142,11 +142,16 @@ send_secrets() {
 
 launch() {
   need_idle
+  if [ -n "$before" ]; then
+    on_workers all "cd hispatial_jax && $before" ||
+      die "--before failed on a worker, see above: $before"
+  fi
   send_secrets
   on_workers all "$worker start$(printf ' %q' "$@")" ||
     die "not all workers started: stop $name, then launch it again"
   [ -z "$dry" ] || return 0
   printf '%s\0' "$@" >"$memory.launch"
+  printf %s "$before" >"$memory.before"
   echo "runs on $name: tpu_pod.sh log $name -f"
 }
 
@@ -165,6 +170,7 @@ resume() {
   [ -e "$memory.launch" ] ||
     die "no launch of $name is known on this machine: launch it"
   mapfile -d '' args <"$memory.launch"
+  before=$(<"$memory.before")
   [ -n "$dry" ] || now=$(state)
   case "$now" in
     ACTIVE)
@@ -211,7 +217,7 @@ case "$verb" in
   create) takes="--type --spot --slices --runtime" ;;
   wait | status) takes="" ;;
   install) takes="--extras --allow_dirty" ;;
-  launch) takes="--config --workdir" ;;
+  launch) takes="--config --workdir --before" ;;
   log) takes="-f --worker --slice --lines" ;;
   run) takes="--worker" ;;
   stop) takes="--seconds" ;;
@@ -243,6 +249,7 @@ runtime=${opt[--runtime]:-}
 [ "$type" != "$(saved type)" ] || runtime=${runtime:-$(saved runtime)}
 runtime=${runtime:-$default_runtime}
 extras=${opt[--extras]:-tpu,gcs,data,log}
+before=${opt[--before]:-}
 umask 077
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

@@ -22,9 +22,12 @@ Copies HEAD of this repository to all workers and installs it there in a venv.
 HELP
     launch) cat <<'HELP' ;;
 usage: tpu_pod.sh launch NAME --config PATH.py[:ARGS] --workdir gs://BUCKET/RUN
-                  [--config.KEY=VALUE ...] [-- more FLAGS of train]
+                  [--config.KEY=VALUE ...] [--before COMMAND]
+                  [-- more FLAGS of train]
 Starts the run on all workers; it stays when you log off. WANDB_API_KEY and
 HF_TOKEN of this shell's environment reach it through a file.
+  --before  runs on all workers first, now and at each `resume`: records to
+            copy, a bucket to mount
 HELP
     log) cat <<'HELP' ;;
 usage: tpu_pod.sh log NAME [-f] [--worker N|all] [--slice N] [--lines N]
