@@ -27,6 +27,9 @@ _CORE = [
 _EXTRAS = {
   "tpu": ["jax[tpu]"],
   "cuda": ["jax[cuda13]"],
+  # gs:// paths: etils goes by gcsfs, orbax asks google-cloud-storage;
+  # TensorStore needs neither.
+  "gcs": ["gcsfs>=2025.9", "google-cloud-storage>=2.18"],
   # Records are defined and written by TFDS and Beam, without TensorFlow;
   # trimesh and embreex cast the rays of the toy world.
   "data": [
@@ -41,6 +44,7 @@ _EXTRAS = {
   # The benchmarks' own files; parquet, as the hub has them.
   "eval": ["pyarrow>=17"],
   "log": ["tensorboardX>=2.6"],
+  "wandb": ["wandb>=0.19"],
   # Models behind OpenAI-compatible endpoints, and judges.
   "api": ["openai>=1.60"],
   "demo": [

@@ -112,6 +112,7 @@ def _ask(args) -> int:
 
 
 def _points(args) -> int:
+  from hispatial_jax.core import mirror, remote
   from hispatial_jax.report import point_run
 
   def load():
@@ -119,18 +120,22 @@ def _points(args) -> int:
 
     return moge.load(args.moge, dtype=args.dtype)
 
-  return point_run.run(
-    args.photos,
-    load,
-    args.out,
-    fov_x_deg=args.fov_x,
-    intrinsics=args.intrinsics,
-    num_tokens=args.tokens,
-    flip=args.flip,
-    max_side=args.max_side,
-    formats=args.formats.split(","),
-    facts={"moge": args.moge, "dtype": args.dtype},
-  )
+  with mirror.of(args.out) as out:
+    code = point_run.run(
+      [remote.fetch(photo) for photo in args.photos],
+      load,
+      out,
+      fov_x_deg=args.fov_x,
+      intrinsics=args.intrinsics,
+      num_tokens=args.tokens,
+      flip=args.flip,
+      max_side=args.max_side,
+      formats=args.formats.split(","),
+      facts={"moge": args.moge, "dtype": args.dtype},
+    )
+  if remote.is_remote(args.out):
+    print(f"all of it is in {args.out}")
+  return code
 
 
 if __name__ == "__main__":

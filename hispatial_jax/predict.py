@@ -18,9 +18,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from etils import epath
 
-from hispatial_jax.core import rundir, tokenizer, tree
+from hispatial_jax.core import remote, rundir, tokenizer, tree
 from hispatial_jax.models import decode, hispatial, sizes
 from hispatial_jax.pp import given, text, view
 
@@ -234,7 +233,7 @@ class Predictor:
 
 
 def _beside(path, name: str):
-  path = epath.Path(path)
+  path = remote.path(path)
   for folder in (path, path.parent, path.parent.parent):
     if (folder / name).exists():
       return folder / name

@@ -151,9 +151,13 @@ def _add_common(kind, share: str) -> None:
 
 
 def _source(args):
+  from hispatial_jax.core import remote
   from hispatial_jax.data import pictures, scannet, sources, tum
   from hispatial_jax.pp import given
 
+  remote.refuse(getattr(args, "path", ""), "pictures of a source")
+  if args.tokenizer:
+    remote.refuse(args.out, "records, of which --tokenizer learns,")
   match args.kind:
     case "toyworld":
       return sources.ToyWorld(

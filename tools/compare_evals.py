@@ -10,7 +10,6 @@ Different data or prompts are refused, and what differs is said.
 """
 
 import argparse
-import pathlib
 import sys
 
 _HEADER = ["", "n", "a %", "b %", "b − a", "95 %", "gained", "lost", "p"]
@@ -53,6 +52,7 @@ def run(args) -> None:
   Raises:
     ValueError, OSError: bad input, in one line.
   """
+  from hispatial_jax.core import mirror, remote
   from hispatial_jax.evaluation import compare, journal
   from hispatial_jax.report import compare_page
 
@@ -60,18 +60,20 @@ def run(args) -> None:
   if len(names) != len(args.runs):
     raise ValueError(f"{len(args.runs)} runs, but {len(names)} --names")
   runs = [
-    compare.read(folder, name)
+    compare.read(remote.fetch(folder, (".json", ".jsonl")), name)
     for folder, name in zip(args.runs, names, strict=True)
   ]
   found = compare.compare(runs, rule=args.rule, force=args.force)
   for pair in found["pairs"]:
     print(text(pair, args.flips))
-  first, last = (pathlib.Path(args.runs[i]) for i in (0, -1))
-  out = pathlib.Path(args.out or last / f"vs_{first.resolve().name}")
-  out.mkdir(parents=True, exist_ok=True)
-  journal.write_json(out / "compare.json", found)
-  page = compare_page.write(out / "compare.html", found)
-  print(f"wrote {out / 'compare.json'}" + (f" and {page}" if page else ""))
+  first, last = (remote.path(args.runs[i]) for i in (0, -1))
+  target = remote.path(args.out or last / f"vs_{first.resolve().name}")
+  with mirror.of(target) as out:
+    out.mkdir(parents=True, exist_ok=True)
+    journal.write_json(out / "compare.json", found)
+    page = compare_page.write(out / "compare.html", found)
+  page = f" and {target / page.name}" if page else ""
+  print(f"wrote {target / 'compare.json'}{page}")
 
 
 def text(pair: dict, shown: int) -> str:

@@ -9,9 +9,11 @@ constant answer of the training set.
 """
 
 import argparse
+import io
 import json
-import pathlib
 import sys
+
+from hispatial_jax.core import remote
 
 _COLOURS = ("#4c6ef5", "#e8590c", "#2b8a3e", "#862e9c")
 
@@ -20,13 +22,13 @@ def main(argv=None) -> int:
   """Returns the exit code: 0, or 2 after one line of error."""
   args = parser().parse_args(argv)
   try:
-    runs = [pathlib.Path(run) for run in args.runs]
+    runs = [remote.path(run) for run in args.runs]
     names = args.names or [run.name for run in runs]
     if len(names) != len(runs):
       raise ValueError(f"{len(runs)} runs, but {len(names)} --names")
     print(table([read(run) for run in runs], names))
     if args.out:
-      draw(runs, names, pathlib.Path(args.out))
+      draw(runs, names, args.out)
       print(f"wrote {args.out}", file=sys.stderr)
   except (OSError, ValueError, ImportError) as error:
     print(f"compare_runs.py: error: {error}", file=sys.stderr)
@@ -45,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
   return out
 
 
-def read(run: pathlib.Path) -> dict[tuple, dict]:
+def read(run) -> dict[tuple, dict]:
   """(cut, name) -> line of RUN/eval/metrics.json, in its order."""
   path = run / "eval" / "metrics.json"
   if not path.exists():
@@ -60,9 +62,8 @@ def table(found: list[dict], names: list[str]) -> str:
   rows = [titles, ["---"] + ["---:"] * (len(titles) - 1)]
   for key, line in found[0].items():
     bold = "**" if key[0] != "task" else ""
-    low, high = (100 * x for x in line["interval"])
     cells = [line["name"], f"{line['n']:,}", _percent(line["constant"])]
-    cells += [_percent(line["accuracy"]), f"{low:.0f}–{high:.0f}"]
+    cells += [_percent(line["accuracy"]), _interval(line["interval"])]
     cells += [_percent(other[key]["accuracy"]) for other in found[1:]]
     rows.append([f"{bold}{cell}{bold}" for cell in cells])
   return "\n".join("| " + " | ".join(row) + " |" for row in rows)
@@ -72,7 +73,14 @@ def _percent(share) -> str:
   return "–" if share is None else f"{100 * share:.1f}"
 
 
-def draw(runs, names, out: pathlib.Path) -> None:
+def _interval(shares) -> str:
+  if shares is None:  # too few to say
+    return "–"
+  low, high = shares
+  return f"{100 * low:.0f}–{100 * high:.0f}"
+
+
+def draw(runs, names, out) -> None:
   """Held-out loss, and held-out answers right by level, of every run."""
   from matplotlib import figure
 
@@ -101,8 +109,11 @@ def draw(runs, names, out: pathlib.Path) -> None:
     panel.spines[:].set_visible(False)
   panels[0].legend(fontsize=8, frameon=False)
   fig.tight_layout()
+  out = remote.path(out)
   out.parent.mkdir(parents=True, exist_ok=True)
-  fig.savefig(out)
+  image = io.BytesIO()
+  fig.savefig(image)
+  out.write_bytes(image.getvalue())
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ difference between SRC and what reading DST gives back.
 import argparse
 import math
 import os
-import pathlib
 import sys
 import time
 
@@ -99,7 +98,7 @@ def _convert(args) -> int:
 def _config(name, reader):
   if name is None:
     return None
-  named = name in sizes.names() and not pathlib.Path(name).exists()
+  named = name in sizes.names() and not os.path.exists(name)
   if named and reader is source:
     return sizes.config(name)
   return reader.read_config(name)

@@ -21,6 +21,8 @@ import argparse
 import pathlib
 import sys
 
+from hispatial_jax.core import mirror, remote
+
 # The held-out records of a config; "toy" is the toy world's name for it.
 RECORDS = ("by_level", "toy")
 
@@ -29,7 +31,11 @@ def main(argv=None) -> int:
   """The exit code: 0, 2 after one line of error, 128 + a signal's number."""
   args = parser().parse_args(argv)
   try:
-    evaluate(args)
+    with mirror.of(args.out) as out:
+      asked, args.out = args.out, out
+      evaluate(args)
+    if remote.is_remote(asked):
+      print(f"all of it is in {asked}")
   except (OSError, ValueError, ImportError) as error:
     return _say(error, 2)
   except KeyboardInterrupt:
@@ -184,10 +190,10 @@ def evaluate(args) -> None:
 
 
 def _inside(data, name: str, several: bool) -> pathlib.Path:
-  path = pathlib.Path(data).expanduser()
+  path = remote.path(data).expanduser()
   if several and not (path / name).exists():
     raise ValueError(f"no {path / name}: several benchmarks need DIR/NAME each")
-  return path / name if several else path
+  return remote.fetch(path / name if several else path)
 
 
 def _join(args) -> None:
@@ -257,7 +263,10 @@ def _score(args, name, task, out, several) -> None:
   from hispatial_jax.evaluation import run
 
   if args.merge:
-    folders = [pathlib.Path(d, *[name] * several) for d in args.merge]
+    folders = [
+      remote.fetch(remote.path(d).joinpath(*[name] * several))
+      for d in args.merge
+    ]
     run.merge(folders, out, overwrite=args.overwrite)
   found = run.score(task, out)
   if args.judge:

@@ -156,11 +156,12 @@ def _loader(args):
 def _model_facts(args):
   if not args.moge:
     return None
+  from hispatial_jax.core import remote
   from hispatial_jax.precompute import plan
 
   return {
     "file": os.path.basename(args.moge.rstrip("/")),
-    "sha256": plan.checksum(args.moge),
+    "sha256": plan.checksum(remote.fetch(args.moge)),
     "dtype": args.dtype,
   }
 
@@ -173,6 +174,9 @@ def _source(args):
     from hispatial_jax.data import pictures
 
     return pictures.open_source(args.source, **options)
+  from hispatial_jax.core import remote
+
+  remote.refuse(args.source, "pictures of a source")
   module, name = _KINDS[args.kind]
   kind = getattr(importlib.import_module(f"hispatial_jax.data.{module}"), name)
   wrong = options.keys() - inspect.signature(kind).parameters

@@ -13,7 +13,6 @@ about it, to be answered:
 
 import argparse
 import json
-import pathlib
 import sys
 
 # The task whose first question goes with --photo.
@@ -47,28 +46,29 @@ def parser() -> argparse.ArgumentParser:
 def write(args) -> None:
   """Writes the page, and the photo if asked for."""
   from hispatial_jax import report
+  from hispatial_jax.core import remote
   from hispatial_jax.report import page
 
-  workdir = pathlib.Path(args.workdir)
+  workdir = remote.path(args.workdir)
   if not workdir.is_dir():
     raise FileNotFoundError(f"no folder {workdir}")
   more = {"title": args.title} if args.title else {}
   out = report.write(workdir, evaluation=args.eval, out=args.out, **more)
-  print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB")
+  print(f"wrote {out}, {out.stat().length / 1e6:.1f} MB")
   if args.photo:
-    folder = pathlib.Path(args.eval or workdir / "eval")
+    folder = remote.path(args.eval or workdir / "eval")
     result, rows = page.read_evaluation(folder)
     if not rows:
       raise FileNotFoundError(f"--photo needs the predictions of {folder}")
     records = page.open_records(result["data"])
     row = next((row for row in rows if row["task"] == _SHOWN), rows[0])
-    photo = pathlib.Path(args.photo)
+    photo = remote.path(args.photo)
     save_photo(photo, records(row["index"]))
     photo.with_suffix(".question.txt").write_text(row["question"] + "\n")
     print(f"  {row['question']}  (truth: {row['truth']})")
 
 
-def save_photo(path: pathlib.Path, record: dict) -> None:
+def save_photo(path, record: dict) -> None:
   """Writes PATH, its .depth.png in millimetres and its .camera.json."""
   import cv2
   import numpy as np

@@ -26,7 +26,7 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from hispatial_jax.core import mesh, rundir, seal
+from hispatial_jax.core import mesh, remote, rundir, seal
 
 _ASIDE = "damaged-"
 _POLL_S = 0.2
@@ -45,7 +45,7 @@ class Run:
     Raises:
       OSError: the work directory cannot be written.
     """
-    self.folder = epath.Path(workdir) / rundir.CHECKPOINTS
+    self.folder = remote.path(workdir) / rundir.CHECKPOINTS
     check_writable(workdir)
     options = ocp.CheckpointManagerOptions(
       max_to_keep=keep,

@@ -19,6 +19,8 @@ import jax
 from absl import logging
 from etils import epath
 
+from hispatial_jax.core import remote
+
 FILE = "metrics.jsonl"
 
 
@@ -57,8 +59,7 @@ class Writer:
       return
     values = {name: _number(x) for name, x in values.items()}
     line = json.dumps({"step": int(step), **values})
-    with self._path.open("a") as f:
-      f.write(line + "\n")
+    remote.append(self._path, line + "\n")
     if self._board:
       for name, x in values.items():
         self._board.add_scalar(name, x, step)
@@ -241,6 +242,5 @@ def _wandb(project, workdir, config):
     raise ImportError(
       "log.wandb is set but wandb is not installed: pip install wandb"
     ) from error
-  return wandb.init(
-    project=project, dir=str(workdir), config=config, resume="allow"
-  )
+  folder = None if remote.is_remote(workdir) else str(workdir)
+  return wandb.init(project=project, dir=folder, config=config, resume="allow")

@@ -18,7 +18,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
-from hispatial_jax.core import npz, seal, tree
+from hispatial_jax.core import npz, remote, seal, tree
 
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.json"
@@ -40,7 +40,7 @@ def load_params(path, *, shardings=None):
     FileNotFoundError: nothing of that kind is there.
     ValueError: files of the parameters are damaged; says which.
   """
-  path = epath.Path(path)
+  path = remote.path(path)
   if path.suffix == ".npz":
     params = npz.load(path)
     if shardings is not None:
@@ -59,7 +59,8 @@ def load_params(path, *, shardings=None):
     layout = tree.flatten(shardings)
     args = {k: ocp.ArrayRestoreArgs(sharding=layout[k]) for k in saved}
   wanted = ocp.args.PyTreeRestore(restore_args=tree.unflatten(args))
-  got = _reader().restore(folder.absolute(), ocp.args.Composite(params=wanted))
+  folder = remote.absolute(folder)
+  got = _reader().restore(folder, ocp.args.Composite(params=wanted))
   return got["params"]
 
 
@@ -69,7 +70,7 @@ def step_folder(path) -> epath.Path:
   Raises:
     FileNotFoundError: there is none; says what was looked for.
   """
-  path = epath.Path(path)
+  path = remote.path(path)
   if (path / "params").exists():
     return path
   for folder in (path / CHECKPOINTS, path):
@@ -112,7 +113,7 @@ def save_config(workdir, config: Mapping[str, Any]) -> None:
 
 def load_config(path) -> dict[str, Any]:
   """config.json of the work directory that `path` is or lies in."""
-  path = epath.Path(path)
+  path = remote.path(path)
   for folder in (path, path.parent, path.parent.parent):
     if (folder / CONFIG).exists():
       return json.loads((folder / CONFIG).read_text())
@@ -156,5 +157,5 @@ def _reader():
 
 def _saved(step_dir):
   """Flat dict name -> metadata (shape, dtype) of the params of a step."""
-  meta = _reader().metadata(step_dir.absolute()).item_metadata["params"]
-  return tree.flatten(meta.tree)
+  meta = _reader().metadata(remote.absolute(step_dir))
+  return tree.flatten(meta.item_metadata["params"].tree)

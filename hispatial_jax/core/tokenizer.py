@@ -19,6 +19,8 @@ from collections.abc import Iterable, Sequence
 import sentencepiece
 from etils import epath
 
+from hispatial_jax.core import remote
+
 NUM_LOC = 1024
 NUM_SEG = 128
 
@@ -135,7 +137,7 @@ def load(path: str | os.PathLike) -> Tokenizer:
     FileNotFoundError: no such file.
     ValueError: not a SentencePiece model with Gemma's special ids.
   """
-  path = epath.Path(path)
+  path = remote.path(path)
   if not path.exists():
     raise FileNotFoundError(
       f"{path}: no such tokenizer file; expected a SentencePiece .model "

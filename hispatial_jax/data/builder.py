@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from hispatial_jax.core import spec
+from hispatial_jax.core import remote, spec
 from hispatial_jax.data import records
 
 _INFO = "dataset_info.json"
@@ -160,6 +160,8 @@ def _place(directory) -> epath.Path:
 
 
 def _find(directory) -> epath.Path:
+  # ArrayRecord opens local files alone.
+  remote.refuse(directory, "records")
   root = epath.Path(directory)
   for above in ("", "records/*/", "*/", "*/*/"):
     found = sorted(root.glob(above + _INFO)) if root.exists() else []

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from hispatial_jax.core import remote
 from hispatial_jax.data import records, released, scannet, sources, tars, tum
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -203,6 +204,7 @@ def open_source(path: str, *, val: float = 0.0, **options):
     ValueError: options for a source that has none.
   """
   path = str(path)
+  remote.refuse(path, "pictures of a source")
   folder = pathlib.Path(path)
   kind = _kind(folder)
   if options and kind not in (scannet.ScanNet, tum.Tum):

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from hispatial_jax.core import config as config_lib
-from hispatial_jax.core import mesh, rundir, tokenizer, tree
+from hispatial_jax.core import mesh, remote, rundir, tokenizer, tree
 from hispatial_jax.evaluation import models
 from hispatial_jax.evaluators import decoding, predict_fns
 from hispatial_jax.models import hispatial, sizes
@@ -122,7 +122,7 @@ def open(
 
 def load_words(path, default: str | None = None) -> tokenizer.Tokenizer:
   """The tokenizer beside a checkpoint, or else the config's."""
-  path = pathlib.Path(path)
+  path = remote.path(path)
   for folder in (path, path.parent, path.parent.parent):
     if (folder / rundir.TOKENIZER).exists():
       return tokenizer.load(folder / rundir.TOKENIZER)
@@ -150,7 +150,7 @@ def load(path, model: dict, laid: dict, words, grid):
   llm["vocab_size"] = llm["vocab_size"] or words.vocab_size
   model = {**model, "llm": llm}
   shapes = sizes.param_shapes(model)
-  if pathlib.Path(path).suffix == ".npz":
+  if pathlib.PurePath(path).suffix == ".npz":
     tree.merge(shapes, rundir.load_params(path))
   else:
     rundir.check_names(rundir.step_folder(path), shapes)
@@ -161,11 +161,11 @@ def load(path, model: dict, laid: dict, words, grid):
 
 def describe(path, words: tokenizer.Tokenizer) -> dict[str, Any]:
   """Name and digest of a checkpoint; the name is for people alone."""
-  path = pathlib.Path(path)
+  path = remote.path(path)
   if path.suffix == ".npz":
     digest, name = plan.checksum(path), path.name
   else:
-    folder = pathlib.Path(str(rundir.step_folder(path)))
+    folder = rundir.step_folder(path)
     digest = plan.checksum(folder / "params")
     name = f"{folder.parent.parent.resolve().name} step {folder.name}"
   return {"name": name, "sha256": digest, "tokenizer": words.digest}

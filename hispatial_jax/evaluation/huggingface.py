@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hispatial_jax.benchmarks import base
+from hispatial_jax.core import remote
 from hispatial_jax.evaluation import models
 from hispatial_jax.precompute import plan
 
@@ -169,7 +170,7 @@ def open(
       "a Hugging Face model needs transformers, torch and pillow: pip install "
       "'transformers>=4.56,<5' torch pillow"
     ) from error
-  local = pathlib.Path(name).expanduser()
+  local = remote.fetch(name).expanduser()
   if local.is_dir() and not any(local.glob(_WEIGHTS)):
     raise FileNotFoundError(
       f"{local} holds no {_WEIGHTS}; other weights (.bin, .pt) are pickles "

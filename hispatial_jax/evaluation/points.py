@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from hispatial_jax.benchmarks import base
+from hispatial_jax.core import remote
 from hispatial_jax.evaluators import examples as seen
 from hispatial_jax.precompute import plan
 
@@ -53,7 +54,7 @@ class Points:
       self._moge = named[0].partition(":")[2]
       self._facts = {
         "file": os.path.basename(self._moge.rstrip("/")),
-        "sha256": plan.checksum(self._moge),
+        "sha256": plan.checksum(remote.fetch(self._moge)),
         "dtype": dtype,
       }
     self._kinds, self._cache, self._dtype = kinds, cache, dtype
@@ -85,6 +86,7 @@ class Points:
 
     load = functools.partial(infer.MoGe.load, self._moge, dtype=self._dtype)
     name = f"{self._facts['sha256'][:8]}-{self._dtype}-{source.digest[:8]}"
+    remote.refuse(self._cache, "estimated points (--points-cache)")
     folder = str(pathlib.Path(self._cache) / name)
     run.run(
       source,

@@ -9,9 +9,9 @@ as it is, special tokens too: the parsers strip them.
 import collections
 import hashlib
 import json
-import pathlib
 from typing import Any
 
+from hispatial_jax.core import remote
 from hispatial_jax.evaluation import models
 
 _SHOWN = 20
@@ -58,7 +58,7 @@ def open(name: str, *, batch_size: int = 256, **_) -> Predictions:
     FileNotFoundError: no such file.
     ValueError: not such a file, or keys that occur twice, all listed.
   """
-  path = pathlib.Path(name).expanduser()
+  path = remote.fetch(name).expanduser()
   if not path.is_file():
     raise FileNotFoundError(f"no file of predictions {path}")
   data = path.read_bytes()

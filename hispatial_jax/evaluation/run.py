@@ -19,6 +19,7 @@ import shutil
 from typing import Any
 
 from hispatial_jax.benchmarks import base, files, registry
+from hispatial_jax.core import mirror
 from hispatial_jax.evaluation import ask, journal, judge
 from hispatial_jax.evaluation import points as points_lib
 from hispatial_jax.evaluation import score as score_lib
@@ -119,15 +120,19 @@ def evaluate(task: Task, model, out, options: Options) -> dict | None:
     if us.index == 0:
       book.begin(settings, overwrite=options.overwrite)
       _check_left(book, mine, options)
+      mirror.sync(out)
   if us.index:
+    mirror.sync(out)
     book.begin(settings)
   missing = [e for e in mine if e.key not in book.read()]
   if us.first(bool(missing or options.resume)):
     maps.prepare(mine)
     ask.ask(mine, model, book, maps, prompt=prompt)
+  mirror.sync(out)
   us.first(None)
   if us.index or options.shard:
     return None
+  mirror.sync(out)  # what the others answered
   return score(task, out)
 
 

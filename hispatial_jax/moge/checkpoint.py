@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from hispatial_jax.core import tree
+from hispatial_jax.core import remote, tree
 from hispatial_jax.moge import variants
 from hispatial_jax.weights import (
   beside,
@@ -59,7 +59,7 @@ def detect(path: str | os.PathLike) -> str | None:
     FileNotFoundError: nothing is there.
     ValueError: a damaged file.
   """
-  path = pathlib.Path(path)
+  path = remote.path(path)
   if not path.exists():
     raise FileNotFoundError(f"{path}: no such file or folder")
   file = _file(path)
@@ -74,11 +74,11 @@ def detect(path: str | os.PathLike) -> str | None:
 
 
 def _file(path) -> pathlib.Path | None:
-  """The file of weights that is meant."""
-  if path.is_file():
-    return path if path.suffix in _SUFFIXES else None
-  found = [p for s in _SUFFIXES for p in sorted(path.glob(f"*{s}"))]
-  return found[0] if len(found) == 1 else None
+  """The file of weights that is meant; of a bucket, its local copy."""
+  found = [path] if path.suffix in _SUFFIXES else []
+  if path.is_dir():
+    found = [p for s in _SUFFIXES for p in sorted(path.glob(f"*{s}"))]
+  return remote.fetch(found[0]) if len(found) == 1 else None
 
 
 def open(
@@ -101,12 +101,12 @@ def open(
       f"{path}: no MoGe-2 checkpoint; expected model.pt with model_config and "
       "model, or .safetensors, or .npz, or a folder with one of these"
     )
-  file = _file(pathlib.Path(path))
+  file = _file(remote.path(path))
   if kind == "moge-pt":
     content = torch_file.load(file)
     config = config or content[_CONFIG]
     return adopt(_state(file, content[_STATE]), config, kind, str(file))
-  config = config or _config(file, kind)
+  config = config or _config(file, kind, path)
   if kind == "moge-safetensors":
     return adopt(safetensors.read(file), config, kind, str(file))
   params = npz.read(file)
@@ -125,15 +125,16 @@ def _state(file, state):
   return torch_file.arrays(state, f"{file}: {_STATE}")
 
 
-def _config(file, kind) -> dict:
-  """What the file says of itself, or a config.json beside it."""
+def _config(file, kind, given) -> dict:
+  """What the file says of itself, or a config.json beside what was given."""
   if kind == "moge-npz":
     text = npz.text(file, _CONFIG)
   else:
     text = safetensors.metadata(file).get(_CONFIG)
   if text is not None:
     return _parse(text, f"{file}: {_CONFIG}")
-  path = file.parent / _CONFIG_FILE
+  given = remote.path(given)
+  path = (given if given.is_dir() else given.parent) / _CONFIG_FILE
   if not path.exists():
     raise FileNotFoundError(
       f"{path}: needed, the weights do not tell their heads; copy the model's "
@@ -148,9 +149,9 @@ def read_config(path: str | os.PathLike) -> dict:
   Raises:
     ValueError: not JSON, or no dict.
   """
-  if not pathlib.Path(path).exists() and path in variants.NAMES:
+  if not remote.path(path).exists() and path in variants.NAMES:
     return variants.config(path)
-  return _parse(pathlib.Path(path).read_text(), path)
+  return _parse(remote.path(path).read_text(), path)
 
 
 def _parse(text, what) -> dict:
@@ -190,7 +191,7 @@ def format_of(path: str | os.PathLike, kind: str | None = None) -> str:
   Raises:
     ValueError: unknown, or at odds with the name.
   """
-  suffix = pathlib.Path(path).suffix
+  suffix = pathlib.PurePath(path).suffix
   fits = [_SUFFIXES[suffix]] if suffix in _SUFFIXES else list(FORMATS)
   if kind is None and len(fits) == 1:
     return fits[0]
@@ -221,10 +222,9 @@ def save(
   """
   kind = format_of(path, kind)
   params = lazy.cast(found.params, dtype)
-  path = pathlib.Path(path)
   with beside.writing(path) as partial:
     file = partial
-    if path.suffix not in _SUFFIXES:
+    if pathlib.PurePath(path).suffix not in _SUFFIXES:
       partial.mkdir()
       text = json.dumps(found.config, indent=2)
       (partial / _CONFIG_FILE).write_text(text + "\n")

@@ -3,14 +3,13 @@
 Every complaint is one line that says what came and what was expected.
 """
 
+import io
 import json
 import os
-import pathlib
 
 import numpy as np
-from etils import epath
 
-from hispatial_jax.core import geometry
+from hispatial_jax.core import geometry, remote
 from hispatial_jax.pp import codec
 from hispatial_jax.pp import image as image_ops
 
@@ -36,7 +35,7 @@ def read_image(given, max_side: int | None = None) -> np.ndarray:
   if given is None:
     raise codec.BadInput("image", "the image is missing")
   if isinstance(given, str | os.PathLike):
-    path = epath.Path(given)
+    path = remote.path(given)
     if not path.is_file():
       raise FileNotFoundError(f"no image file {path}")
     try:
@@ -78,7 +77,7 @@ def read_json(path) -> dict:
   Raises:
     FileNotFoundError, ValueError: no such file; not a JSON object.
   """
-  file = pathlib.Path(path)
+  file = remote.path(path)
   if not file.is_file():
     raise FileNotFoundError(f"no intrinsics file {file}")
   try:
@@ -152,12 +151,12 @@ def read_depth(path: str, camera: dict):
   Raises:
     FileNotFoundError, ValueError: no such file; not one of these formats.
   """
-  file = pathlib.Path(path)
+  file = remote.path(path)
   if not file.is_file():
     raise FileNotFoundError(f"no depth file {file}")
   try:
     if file.suffix == ".npy":
-      return np.load(file, allow_pickle=False)
+      return np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
     codes = codec.read_png(file.read_bytes())
     if "near" in camera and "far" in camera:
       return codec.decode_depth(codes, camera["near"], camera["far"])

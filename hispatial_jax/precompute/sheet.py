@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from hispatial_jax.core import geometry
+from hispatial_jax.core import geometry, remote
 from hispatial_jax.data import builder, records
 from hispatial_jax.precompute import questions, watch
 from hispatial_jax.precompute import store as store_lib
@@ -18,7 +18,12 @@ _SLOTS = ("raw", "raw_i", "raw_j", "raw_k", "raw_l", "raw_m", "raw_n")
 
 
 def cards(store: store_lib.Store, seen: watch.Watch) -> list[dict[str, Any]]:
-  """Records drawn at random, by the plan's fingerprint, in their order."""
+  """Records drawn at random, by the plan's fingerprint, in their order.
+
+  None of those in a bucket, whose shards cannot be read at random.
+  """
+  if remote.is_remote(store.out):
+    return []
   counts = {name: row["records"] for name, row in seen.splits().items()}
   total = sum(counts.values())
   rng = np.random.default_rng(int(store.plan.fingerprint, 16))

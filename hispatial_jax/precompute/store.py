@@ -64,7 +64,7 @@ class Store:
 
   def names(self) -> set[str]:
     """Names of the files in OUT/shards: cheaper than one look for each job."""
-    return {path.name for path in self._notes.iterdir()}
+    return {path.name for path in self._noted()}
 
   def doing(self, job_name: str) -> int:
     """Pictures done of a shard on its way."""
@@ -204,9 +204,13 @@ class Store:
       if folder.exists():
         folder.rmtree()
 
+  def _noted(self) -> list[epath.Path]:
+    """A bucket has no folder before its first file."""
+    return list(self._notes.iterdir()) if self._notes.exists() else []
+
   def _leftovers(self) -> list[epath.Path]:
     found = list(shards.folder(self.out).glob(f"*{files.PARTIAL}*"))
-    for path in self._notes.iterdir():
+    for path in self._noted():
       if path.suffix == ".doing" or files.PARTIAL in path.name:
         found.append(path)
     return [*found, self._notes / "stop.json"]

@@ -3,11 +3,12 @@
 import itertools
 import json
 import math
-import pathlib
 from collections.abc import Callable
 
+from etils import epath
+
 from hispatial_jax.benchmarks import levels, quantities, tables
-from hispatial_jax.core import metrics
+from hispatial_jax.core import metrics, remote
 from hispatial_jax.report import curves, pictures, template
 
 
@@ -19,7 +20,7 @@ def write(
   out=None,
   count: int = 12,
   title: str = "HiSpatial: a run in numbers and pictures",
-) -> pathlib.Path:
+) -> epath.Path:
   """Writes the report of a run.
 
   Args:
@@ -41,8 +42,8 @@ def write(
   """
   import jinja2
 
-  workdir = pathlib.Path(workdir)
-  folder = pathlib.Path(evaluation or workdir / "eval")
+  workdir = remote.path(workdir)
+  folder = remote.path(evaluation or workdir / "eval")
   lines, result, rows = metrics.read(workdir), *read_evaluation(folder)
   if not lines and not result:
     raise FileNotFoundError(
@@ -68,12 +69,12 @@ def write(
   }
   environment = jinja2.Environment(autoescape=True, trim_blocks=True)
   page = environment.from_string(template.PAGE).render(values)
-  out = pathlib.Path(out or workdir / "report.html")
-  out.write_text(page, encoding="utf-8")
+  out = remote.path(out or workdir / "report.html")
+  out.write_text(page)
   return out
 
 
-def read_evaluation(folder: pathlib.Path) -> tuple[dict, list[dict]]:
+def read_evaluation(folder: epath.Path) -> tuple[dict, list[dict]]:
   """(metrics.json, rows of predictions.jsonl); empty where there is none."""
   if not (folder / "metrics.json").exists():
     return {}, []

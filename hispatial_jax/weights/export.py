@@ -33,7 +33,7 @@ def format_of(path: str | os.PathLike, kind: str | None) -> str:
   Raises:
     ValueError: unknown, ambiguous, or at odds with the name.
   """
-  suffix = pathlib.Path(path).suffix
+  suffix = pathlib.PurePath(path).suffix
   fits = {
     ".npz": ["npz"],
     ".pt": ["hispatial"],
@@ -70,14 +70,14 @@ def save(
   """
   kind = format_of(path, kind)
   params = lazy.cast(found.params, dtype)
-  path = pathlib.Path(path)
+  suffix = pathlib.PurePath(path).suffix
   with beside.writing(path) as partial:
     if kind == "npz":
       npz.write(partial, params)
     elif kind == "orbax":
       _write_orbax(partial, params, found.config)
     else:
-      _write_theirs(partial, path.suffix, kind, found, params, max_shard_bytes)
+      _write_theirs(partial, suffix, kind, found, params, max_shard_bytes)
 
 
 def _write_orbax(folder, params, config) -> None:
@@ -85,6 +85,8 @@ def _write_orbax(folder, params, config) -> None:
   whole = tree.unflatten({name: np.asarray(x) for name, x in params.items()})
   ocp.PyTreeCheckpointer().save((folder / "params").absolute(), whole)
   write_json(folder / source.CONFIG, {"model": config})
+  # Without it orbax takes the folder, once in a bucket, for half a checkpoint.
+  (folder / "commit_success.txt").write_text("whole\n")
 
 
 def _write_theirs(path, suffix, kind, found, params, max_shard_bytes) -> None:

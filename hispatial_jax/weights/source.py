@@ -6,6 +6,8 @@ huggingface  a folder of PaliGemma-2: *.safetensors + config.json
 hispatial    weights.pt + config.json, or the same tensors as safetensors
 
 params, config = source.load("paligemma2-3b-pt-448")
+
+In a bucket (gs://) orbax is read where it lies, the others from a local copy.
 """
 
 import dataclasses
@@ -17,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from hispatial_jax.core import rundir, tree
+from hispatial_jax.core import remote, rundir, tree
 from hispatial_jax.models import siglip, sizes
 from hispatial_jax.weights import (
   adapters,
@@ -33,6 +35,7 @@ from hispatial_jax.weights import (
 FORMATS = ("npz", "orbax", "huggingface", "hispatial", "hispatial-safetensors")
 CONFIG = "config.json"
 WEIGHTS = "weights.pt"
+_TENSORS = (".safetensors", safetensors.INDEX)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,10 +60,10 @@ def detect(path: str | os.PathLike) -> str:
     FileNotFoundError: nothing is there.
     ValueError: none of the formats; says what was looked for.
   """
-  path = pathlib.Path(path)
+  path = remote.path(path)
   if not path.exists():
     raise FileNotFoundError(f"{path}: no such file or folder")
-  if path.is_file():
+  if not path.is_dir():
     kinds = {".npz": "npz", ".pt": "hispatial", ".safetensors": None}
     if path.suffix not in kinds:
       raise ValueError(f"{path}: expected a file ending in {', '.join(kinds)}")
@@ -78,7 +81,7 @@ def detect(path: str | os.PathLike) -> str:
 
 
 def _safetensors_format(path) -> str:
-  names = safetensors.read(path)
+  names = safetensors.read(remote.fetch(path, _TENSORS))
   fused = any("depth_encoder." in name for name in names)
   return "hispatial-safetensors" if fused else "huggingface"
 
@@ -134,12 +137,12 @@ def adopt(
 
 def _open_ours(path, kind, config) -> Checkpoint:
   if kind == "npz":
-    params = npz.read(path)
+    params = npz.read(remote.fetch(path))
   else:
     loaded = tree.flatten(rundir.load_params(path))
     params = {name: lazy.of(x) for name, x in loaded.items()}
-    if config is None and (pathlib.Path(path) / CONFIG).exists():
-      config = read_config(pathlib.Path(path) / CONFIG)
+    if config is None and (remote.path(path) / CONFIG).exists():
+      config = read_config(remote.path(path) / CONFIG)
   shapes = {name: x.shape for name, x in params.items()}
   if adapters.any_in(params):
     config = _config_of_adapters(path, config)
@@ -165,12 +168,13 @@ def _config_of_adapters(path, config) -> dict:
 
 
 def _weights_file(path) -> pathlib.Path:
-  path = pathlib.Path(path)
-  return path / WEIGHTS if (path / WEIGHTS).exists() else path
+  path = remote.path(path)
+  named = path / WEIGHTS if (path / WEIGHTS).exists() else path
+  return remote.fetch(named, _TENSORS)
 
 
 def _config_beside(path) -> dict:
-  path = pathlib.Path(path)
+  path = remote.path(path)
   file = (path if path.is_dir() else path.parent) / CONFIG
   if not file.exists():
     raise FileNotFoundError(
@@ -187,7 +191,7 @@ def read_config(path: str | os.PathLike) -> dict:
     ValueError: not JSON, or neither of the two.
   """
   try:
-    content = json.loads(pathlib.Path(path).read_text())
+    content = json.loads(remote.path(path).read_text())
     content = content.get("model", content)
   except (ValueError, AttributeError) as error:
     raise ValueError(f"{path}: not a config ({error})") from None
