@@ -47,10 +47,10 @@ def test_the_first_step_may_take_longer(tmp_path):
 
 def test_none_while_it_turns_and_none_when_off(tmp_path):
   with (
-    watchdog.Watchdog(tmp_path, 1.0) as watch,
+    watchdog.Watchdog(tmp_path, 2.0) as watch,
     watchdog.Watchdog(tmp_path, 0.0) as off,
   ):
-    for step in range(100):
+    for step in range(125):
       watch.alive(step)
       time.sleep(0.02)
   assert (watch.stalls, off.stalls) == (0, 0)
