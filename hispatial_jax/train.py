@@ -145,7 +145,9 @@ def train(cfg, workdir, profile=None) -> dict[str, float]:
         writer.write(step, written | metrics.under("speed", pace) | seen)
       if step % save_every == 0 or last:
         health.check()
-        run.save(step, state["params"], state["opt"], batches.get_state())
+        at = batches.get_state()
+        # The last one can be written again as long as its arrays are there.
+        run.save(step, state["params"], state["opt"], at, wait=bool(last))
       for name, (evaluator, every) in evals.items():
         if (step % every == 0 or last) and not stopping.hurry:
           begin = time.monotonic()

@@ -39,7 +39,7 @@ _PASSING = [
   TimeoutError(),
   _Http(503),
   ValueError("UNAVAILABLE: Error reading gs://b/k: HTTP response code: 503"),
-  ValueError("UNKNOWN: write failed [OS error 5: EIO Input/output error]"),
+  ValueError("UNKNOWN: Failed to write to file 7 [os_error_code='5']"),
 ]
 _LASTING = [
   _os(errno.ENOSPC),
@@ -49,7 +49,7 @@ _LASTING = [
   _os(errno.EROFS),
   _Http(403),
   ValueError("NOT_FOUND: gs://b/k"),
-  ValueError("RESOURCE_EXHAUSTED: write [OS error 28: ENOSPC No space left]"),
+  ValueError("RESOURCE_EXHAUSTED: No space left [os_error_code='28']"),
   jax.errors.JaxRuntimeError("UNAVAILABLE: task 1 is lost"),
   KeyError("name"),
 ]

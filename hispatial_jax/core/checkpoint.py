@@ -206,8 +206,8 @@ class Run:
     check = functools.partial(rundir.check_names, path, params)
     storage.retry(check, path, "read")
     items = ocp.args.Composite(
-      params=_into(params),
-      opt=_into(opt_state),
+      params=rundir.into(params),
+      opt=rundir.into(opt_state),
       iterator=ocp.args.JsonRestore(),
     )
     read = functools.partial(self._manager.restore, step, args=items)
@@ -243,13 +243,3 @@ class Run:
         f"last complete one: {self.latest() or 'none'}; free some space or "
         "choose another --workdir, then start the same command again"
       ) from error
-
-
-def _into(shapes):
-  args = jax.tree.map(
-    lambda x: ocp.ArrayRestoreArgs(
-      sharding=x.sharding, global_shape=x.shape, dtype=x.dtype
-    ),
-    shapes,
-  )
-  return ocp.args.PyTreeRestore(item=shapes, restore_args=args)

@@ -43,7 +43,7 @@ _SAYS = re.compile(
   r"\b(?:UNAVAILABLE|DEADLINE_EXCEEDED|ABORTED)\b"
   r"|HTTP response code: (?:408|429|50[0234])"
 )
-_OS_ERROR = re.compile(r"\[OS error (\d+)")
+_OS_ERROR = re.compile(r"\bos_error_code='(\d+)'")
 T = TypeVar("T")
 
 
