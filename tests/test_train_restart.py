@@ -114,3 +114,13 @@ def test_killed_in_a_step_and_continued_by_two_one_and_four(runs, tmp_path):
   print(np.abs(np.divide(found, undisturbed) - 1))
   # Sums over processes in another order.
   np.testing.assert_allclose(found, undisturbed, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_process_that_fails_alone_does_not_keep_the_others(runs, tmp_path):
+  first, second = runs.start(tmp_path, 2, _STEPS, of_last={"RAISE_AT": "4"})
+  ((other, _, error),) = _finish([second])
+  ((code, _, said),) = _finish([first], timeout=60)
+  assert (code, other) == (1, 1)
+  assert error == "error: batch 4 cannot be read\n"
+  assert "error: process 0 of 2 lost the others" in said

@@ -58,6 +58,13 @@ def join(
     raise ValueError(f"cannot join the other processes: {error}") from error
   finally:
     timer.cancel()
+  show = sys.excepthook
+
+  def show_and_leave(*error):
+    show(*error)
+    leave(1)
+
+  sys.excepthook = show_and_leave
 
 
 def leave(status: int) -> None:
