@@ -132,7 +132,15 @@ def base() -> ml_collections.ConfigDict:
   }
   config.tpu_options = ()  # (name, value) of the TPU compiler
   config.checkpoint = {"every": 1000, "keep": 3}
-  config.log = {"every": 50, "tensorboard": True, "wandb": ""}
+  # stall_s: seconds without a step after which all stacks are written to
+  # WORKDIR/stalls (0: never); stall_ends: the process ends then.
+  config.log = {
+    "every": 50,
+    "tensorboard": True,
+    "wandb": "",
+    "stall_s": 600.0,
+    "stall_ends": False,
+  }
   # name -> {"type": module of hispatial_jax.evaluators, "every": steps, …}
   config.evals = ml_collections.ConfigDict()
   return config

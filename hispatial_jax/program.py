@@ -15,9 +15,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hispatial_jax.core import mesh, optim
+from hispatial_jax.core import mesh, optim, tree
 from hispatial_jax.core import step as step_lib
-from hispatial_jax.models import hispatial, mixed, sizes
+from hispatial_jax.models import flops, hispatial, mixed, sizes
 from hispatial_jax.models import loss as loss_lib
 
 
@@ -31,6 +31,7 @@ class Program:
     opt: optim.Optimizer.
     layout: shardings of the state.
     abstract: {"params", "opt_state"}: shapes with their shardings.
+    loss_tokens: positions of a row with logits; 0 is all.
     update: compiled fn(state, batch) -> (state, {name: f32[]}); the state
       given is consumed.
   """
@@ -40,6 +41,7 @@ class Program:
   opt: optim.Optimizer
   layout: Any
   abstract: Any
+  loss_tokens: int
   update: Any
 
   def state_shapes(self):
@@ -49,6 +51,30 @@ class Program:
       "params": self.abstract["params"],
       "opt": self.abstract["opt_state"],
       "step": jax.ShapeDtypeStruct((), jnp.int32, sharding=at),
+    }
+
+  def work(self, rows: int, length: int) -> dict[str, float]:
+    """What a step does, for `speed.Clock.tick`.
+
+    Args:
+      rows: of the batch, over all processes.
+      length: tokens of a row of text.
+
+    Returns:
+      examples; tokens, rows of the language model; flops, the model's.
+    """
+    towers = {
+      name: getattr(self.model, name) for name in ("img", "llm", "pointmap")
+    }
+    trained = flops.trained_parts(tree.flatten(self.opt.frozen))
+    sample = flops.of_sample(
+      towers, length, loss_tokens=self.loss_tokens, trained=trained
+    )
+    side = towers["img"]["image_size"] // towers["img"]["patch_size"]
+    return {
+      "examples": rows,
+      "tokens": rows * (side**2 + length - 1),
+      "flops": rows * sum(sample.values()),
     }
 
 
@@ -80,7 +106,8 @@ def build(cfg, model_cfg, grid) -> Program:
     out_shardings=(layout, None),
     compiler_options=options,
   )
-  return Program(model, shapes, opt, layout, abstract, update)
+  most = cfg.loss["max_tokens"]
+  return Program(model, shapes, opt, layout, abstract, most, update)
 
 
 def batch_shapes(batch_size: int, length: int, image_size: int, grid) -> dict:

@@ -19,7 +19,7 @@ import numpy as np
 from etils import epath
 
 from hispatial_jax import program
-from hispatial_jax.core import rundir, tree
+from hispatial_jax.core import rundir, storage, tree
 from hispatial_jax.core import step as step_lib
 from hispatial_jax.models import hispatial, lora, sizes
 from hispatial_jax.weights import adapters
@@ -96,9 +96,13 @@ def load_into(params, source, model_cfg):
 def save_recipe(workdir, plain, model_cfg, words) -> None:
   """Writes config.json (with the model's final sizes) and tokenizer.model."""
   if jax.process_index() == 0:
-    rundir.save_config(workdir, {**plain.to_dict(), "model": model_cfg})
     target = epath.Path(workdir) / rundir.TOKENIZER
-    words.save(os.fspath(target))
+
+    def write():
+      rundir.save_config(workdir, {**plain.to_dict(), "model": model_cfg})
+      words.save(os.fspath(target))
+
+    storage.retry(write, workdir, "write")
 
 
 def describe(model_cfg, shapes, opt, grid, done, source) -> str:

@@ -10,7 +10,6 @@ checkpoint. SIGTERM saves and exits 0. All variation comes by config.
 
 import argparse
 import contextlib
-import importlib
 import sys
 import time
 
@@ -24,21 +23,24 @@ from hispatial_jax.core import (
   guard,
   mesh,
   metrics,
+  rendezvous,
+  speed,
   tokenizer,
+  trace,
+  watchdog,
 )
 from hispatial_jax.core import config as config_lib
 from hispatial_jax.data import pipeline, tally
-from hispatial_jax.evaluators import predict_fns
-
-_HEARTBEAT_S = 30
+from hispatial_jax.evaluators import build, predict_fns
 
 
-def train(cfg, workdir) -> dict[str, float]:
+def train(cfg, workdir, profile=None) -> dict[str, float]:
   """Runs a config to its end, from where the work directory stands.
 
   Args:
     cfg: locked ConfigDict; configs/toy.py shows every key.
     workdir: local path or gs:// URL.
+    profile: (first, last) steps to trace, or None.
 
   Returns:
     The last metrics written, {} if the run had already ended.
@@ -88,8 +90,14 @@ def train(cfg, workdir) -> dict[str, float]:
     # ---- What runs on the accelerator.
     log_every, save_every = cfg.log.every, cfg.checkpoint.every
     stopping = stack.enter_context(guard.Stopping(cfg.max_minutes, log_every))
-    fns = predict_fns.make(made.model, grid, before=stopping.interrupt)
-    evals = build_evaluators(cfg.evals, fns, words)
+    watch = watchdog.Watchdog(workdir, cfg.log.stall_s, ends=cfg.log.stall_ends)
+
+    def before():  # each batch of an evaluation
+      stopping.interrupt()
+      watch.alive()
+
+    fns = predict_fns.make(made.model, grid, before=before)
+    evals = build.evaluators(cfg.evals, fns, words)
 
     # ---- Around it.
     total = cfg.total_steps
@@ -101,10 +109,13 @@ def train(cfg, workdir) -> dict[str, float]:
       config=plain.to_dict(),
     )
     stack.enter_context(contextlib.closing(writer))
-    clock = metrics.Clock(total, done=done, batch_size=cfg.batch_size)
+    clock = speed.Clock(total, done=done, peak_flops=speed.peak())
     health = guard.Health(run)
+    tracing = stack.enter_context(trace.Steps(profile, workdir, done, total))
+    report(tracing.note)
     cfg.check_all_read()
     start.save_recipe(workdir, plain, model_cfg, words)
+    stack.enter_context(watch)
     stack.enter_context(guard.Together())
     written = {}
 
@@ -115,27 +126,34 @@ def train(cfg, workdir) -> dict[str, float]:
       ids = batch.pop("ids")
       clock.waited(time.monotonic() - begin)
 
-      state, out = update(state, mesh.put_batch(batch, grid))
+      with tracing.of(step):
+        state, out = update(state, mesh.put_batch(batch, grid))
       health.add(step, ids, out)
-      clock.tick(step)
+      tracing.end(step, out)
+      clock.tick(step, **made.work(cfg.batch_size, batch["text"].shape[1]))
+      watch.alive(step)
       stopping.look(step)
       last = step == total or stopping.reason
 
       if step % log_every == 0 or last:
         health.check()
-        shown, speed = metrics.summary(out), clock.read()
-        seen = batches.figures()
-        report(metrics.progress(step, total, speed, shown | tally.short(seen)))
+        shown, seen = metrics.summary(out), batches.figures()
+        pace = clock.read() | speed.memory() | {"stalls": watch.stalls}
+        line = metrics.headline(shown) | tally.short(seen)
+        report(metrics.progress(step, total, pace, line))
         written = metrics.under("train", shown)
-        writer.write(step, written | metrics.under("speed", speed) | seen)
+        writer.write(step, written | metrics.under("speed", pace) | seen)
       if step % save_every == 0 or last:
         health.check()
-        run.save(step, state["params"], state["opt"], batches.get_state())
+        at = batches.get_state()
+        # The last one can be written again as long as its arrays are there.
+        run.save(step, state["params"], state["opt"], at, wait=bool(last))
       for name, (evaluator, every) in evals.items():
         if (step % every == 0 or last) and not stopping.hurry:
           begin = time.monotonic()
-          found = evaluate(name, evaluator, state["params"])
-          if not found:
+          try:
+            found = build.run(name, evaluator, state["params"])
+          except guard.Interrupted:
             continue
           writer.write(step, found)
           report(metrics.progress(step, total, {}, metrics.headline(found)))
@@ -161,28 +179,9 @@ def rows_here(batch_size: int) -> int:
   return batch_size // jax.process_count()
 
 
-def build_evaluators(cfg, fns, words) -> dict:
-  """name -> (evaluator, every so many steps)."""
-  out = {}
-  for name in cfg:
-    options = cfg[name].plain().to_dict()
-    kind, every = options.pop("type"), options.pop("every")
-    module = importlib.import_module(f"hispatial_jax.evaluators.{kind}")
-    out[name] = module.Evaluator(fns, tokenizer=words, **options), every
-  return out
-
-
-def evaluate(name, evaluator, params) -> dict[str, float]:
-  """All numbers of one evaluator, under its name; {} if it was interrupted."""
-  try:
-    return {f"{name}/{key}": value for key, value in evaluator.run(params)}
-  except guard.Interrupted:
-    return {}
-
-
 def report(line: str) -> None:
-  """Prints a line on process 0."""
-  if jax.process_index() == 0:
+  """Prints a line, if there is one, on process 0."""
+  if line and jax.process_index() == 0:
     print(line, flush=True)
 
 
@@ -194,19 +193,19 @@ def main(argv=None) -> int:
     logging.set_verbosity(logging.FATAL)
   try:
     if flags.coordinator or flags.distributed:
-      jax.distributed.initialize(
+      rendezvous.join(
         flags.coordinator,
         flags.num_processes,
         flags.process_id,
-        # Where a collective hangs instead of failing: silent for so long is
-        # dead, and all others end.
-        heartbeat_timeout_seconds=_HEARTBEAT_S,
+        wait_s=flags.wait_s,
       )
-    train(config_lib.load(flags.config, overrides), flags.workdir)
+    profile = trace.parse(flags.profile_steps)
+    train(config_lib.load(flags.config, overrides), flags.workdir, profile)
   except (ValueError, OSError, ImportError, FloatingPointError) as error:
     if flags.debug:
       raise
     print(f"error: {error}", file=sys.stderr, flush=True)
+    rendezvous.leave(1)
     return 1
   return 0
 
@@ -226,6 +225,8 @@ def parse(argv):
   add("--coordinator", help="HOST:PORT, where nothing tells it")
   add("--num_processes", type=int)
   add("--process_id", type=int)
+  add("--wait_s", type=float, default=rendezvous.WAIT_S, help="for the others")
+  add("--profile_steps", help="FIRST:LAST, traced into WORKDIR/trace")
   flags, rest = parser.parse_known_args(argv)
   prefix = "--config."
   wrong = [arg for arg in rest if not (arg.startswith(prefix) and "=" in arg)]

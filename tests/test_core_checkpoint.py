@@ -1,5 +1,6 @@
 """What was saved comes back, and what does not fit says why."""
 
+import errno
 import os
 import resource
 import time
@@ -8,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from etils import epath
 
-from hispatial_jax.core import checkpoint, optim, rundir, seal
+from hispatial_jax.core import checkpoint, optim, rundir, seal, storage
 
 
 def _params():
@@ -131,11 +133,124 @@ def test_no_space_left(tmp_path):
   resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
   try:
     with pytest.raises(OSError, match="cannot write a checkpoint to") as error:
-      run.save(2, {"w": jnp.asarray(noise, jnp.float32)}, {}, {}, wait=True)
+      run.save(
+        2,
+        {"w": jnp.asarray(noise, jnp.float32)},
+        {"m": jnp.zeros(2)},
+        {},
+        wait=True,
+      )
   finally:
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
   assert "last complete one: 1" in str(error.value)
   assert rundir.step_folder(tmp_path).name == "1"
+  # Of the other one nothing is left, which would take the space of the next.
+  assert os.listdir(tmp_path / "checkpoints") == ["1"]
+  assert run.save(2, _params(), {"m": jnp.zeros(2)}, {}, wait=True)
+  run.close()
+  assert rundir.step_folder(tmp_path).name == "2"
+
+
+@pytest.fixture
+def failing(monkeypatch):
+  """fn(number, times): folders fail to get their names so many times."""
+  backend = epath.backend.os_backend
+  rename = type(backend).rename
+  left, failed = {}, []
+  monkeypatch.setattr(storage, "_LONGEST_S", 0.01)
+
+  def spoilt(self, path, target):
+    if str(target).endswith(f"checkpoints/{left.get('step')}") and left["n"]:
+      left["n"] -= 1
+      failed.append(str(target))
+      raise OSError(left["number"], os.strerror(left["number"]))
+    return rename(self, path, target)
+
+  monkeypatch.setattr(type(backend), "rename", spoilt)
+
+  def fail(step, number, times):
+    left.update(step=step, number=number, n=times)
+    return failed
+
+  return fail
+
+
+def test_a_last_checkpoint_is_written_again_until_it_stands(
+  tmp_path, failing, capsys
+):
+  params = _params()
+  failed = failing(1, errno.EIO, 2)
+  run = checkpoint.Run(tmp_path)
+  assert run.save(1, params, {"m": jnp.zeros(2)}, {}, wait=True)
+  run.close()
+  assert len(failed) == 2
+  lines = capsys.readouterr().err.splitlines()
+  assert [line.split(";")[1][:11] for line in lines] == [
+    " try 2 of 7",
+    " try 3 of 7",
+  ]
+  assert all(f"{tmp_path}/checkpoints/1" in line for line in lines)
+  assert os.listdir(tmp_path / "checkpoints") == ["1"]
+  _same(rundir.load_params(tmp_path), jax.device_get(params))
+
+
+def test_the_next_checkpoint_takes_the_place_of_a_lost_one(
+  tmp_path, failing, capsys
+):
+  params, moments = _params(), {"m": jnp.zeros(2)}
+  run = checkpoint.Run(tmp_path)
+  run.save(1, params, moments, {}, wait=True)
+  failed = failing(2, errno.EIO, 99)
+  run.save(2, params, moments, {})
+  run.save(3, params, moments, {})
+  # It was waited for.
+  assert sorted(os.listdir(tmp_path / "checkpoints")) == ["1", "3"]
+  run.close()
+  assert len(failed) == 1
+  assert "step 3 takes its place" in capsys.readouterr().err
+  _same(rundir.load_params(tmp_path), jax.device_get(params))
+
+
+def test_a_full_disk_is_not_tried_again(tmp_path, failing, capsys):
+  params, moments = _params(), {"m": jnp.zeros(2)}
+  run = checkpoint.Run(tmp_path)
+  run.save(1, params, moments, {}, wait=True)
+  failed = failing(2, errno.ENOSPC, 99)
+  run.save(2, params, moments, {})
+  with pytest.raises(OSError, match=r"No space left[^$]*last complete one: 1"):
+    run.save(3, params, moments, {})
+  run.close()
+  assert len(failed) == 1
+  assert capsys.readouterr().err == ""
+  assert os.listdir(tmp_path / "checkpoints") == ["1"]
+
+
+def test_reading_is_tried_again(tmp_path, monkeypatch, capsys):
+  monkeypatch.setattr(storage, "_LONGEST_S", 0.01)
+  params, moments = _saved(tmp_path)
+  real, failed = seal._sum, []
+
+  def fails(path):
+    if len(failed) < 2:
+      failed.append(path)
+      raise OSError(errno.ESTALE, "Stale file handle")
+    return real(path)
+
+  monkeypatch.setattr(seal, "_sum", fails)
+  run = checkpoint.Run(tmp_path)
+  assert run.newest_sound() == (2, [])
+  assert capsys.readouterr().err.count("cannot read") == len(failed) == 2
+  restore = run._manager.restore
+
+  def unavailable(*args, **kwargs):
+    if len(failed) < 3:
+      failed.append(args)
+      raise ValueError("UNAVAILABLE: HTTP response code: 503")
+    return restore(*args, **kwargs)
+
+  monkeypatch.setattr(run._manager, "restore", unavailable)
+  _same(run.restore(2, _shapes(params), _shapes(moments))[0], params)
+  assert "UNAVAILABLE" in capsys.readouterr().err
   run.close()
 
 

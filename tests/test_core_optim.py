@@ -87,6 +87,23 @@ def test_clip_factor_has_the_epsilon():
   np.testing.assert_array_equal(kept["w"], small["w"])
 
 
+def test_norms_by_the_first_two_parts_of_the_names():
+  grads = {
+    "llm": {
+      "layers": {"mlp": {"w": jnp.full((2, 2), 2.0)}, "s": jnp.array([3.0])},
+      "embedder": {"input_embedding": jnp.array([-2.0], jnp.bfloat16)},
+    },
+    "scale": jnp.array([1.0]),
+  }
+  norms = optim.subtree_norms(grads)
+  assert {name: float(x) for name, x in norms.items()} == {
+    "llm/layers": 5.0,
+    "llm/embedder": 2.0,
+    "scale": 1.0,
+  }
+  assert optim.global_norm(grads) == pytest.approx(30**0.5)
+
+
 def test_frozen_leaves_have_no_state():
   params = _params(np.random.default_rng(0))
   cfg = dict(

@@ -52,6 +52,9 @@ def test_accumulated_update_equals_the_whole(parts):
   np.testing.assert_allclose(
     cut["params"]["w"], whole["params"]["w"], rtol=1e-6
   )
+  # Of what trains, by name; there is one.
+  assert [name for name in out if "/" in name] == ["grad_norm/w"]
+  np.testing.assert_allclose(out["grad_norm/w"], out["grad_norm"], rtol=1e-6)
   frozen = whole["params"]["frozen"]["w"]
   np.testing.assert_array_equal(frozen, params["frozen"]["w"])
   assert not np.array_equal(whole["params"]["w"], params["w"])

@@ -107,3 +107,19 @@ def test_forward_alone():
   assert step["image tower"] > 2 * forward["image tower"]
   assert forward["point map"] > 0
   assert jnp.isfinite(sum(step.values()))
+
+
+def test_the_work_of_a_step_is_that_of_its_rows():
+  cfg = config.load(str(_ROOT / "tests" / "train_config.py"))
+  model_cfg = cfg.model.to_dict()
+  model_cfg["llm"]["vocab_size"] = 64
+  with mesh.use(_one()) as grid:
+    made = program.build(cfg, model_cfg, grid)
+  trained = flops.trained_parts(tree.flatten(made.opt.frozen))
+  sample = flops.of_sample(model_cfg, 12, trained=trained)
+  assert "img" not in trained  # a frozen tower costs one pass
+  assert made.work(8, 12) == {
+    "examples": 8,
+    "tokens": 8 * (4 + 11),
+    "flops": pytest.approx(8 * sum(sample.values())),
+  }

@@ -141,23 +141,6 @@ def test_two_processes_equal_one(words, alone, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_process_ends_the_other_and_one_goes_on(
-  words, alone, tmp_path
-):
-  short = ("--config.total_steps=6",)
-  first, second = _pair(words, tmp_path, *short, of_one={"KILL_AT": "5"})
-  second.communicate(timeout=300)
-  ((code, _, errors),) = _finish(first, timeout=60)
-  assert (code, second.returncode) == (1, -9)
-  assert "error: process 0 of 2 lost the others" in errors
-  ((code, out, errors),) = _finish(_alone(words, tmp_path))
-  assert code == 0, errors
-  assert "resumed at step" in out
-  # Sums over processes in another order.
-  np.testing.assert_allclose(_losses(tmp_path), alone, atol=1e-5)
-
-
-@pytest.mark.slow
 def test_sigterm_of_one_process_saves_on_both(words, tmp_path):
   quiet = ("--config.checkpoint.every=1000", "--config.log.every=100")
   pair = _pair(words, tmp_path, *quiet, of_one={"TERM_AT": "20"})

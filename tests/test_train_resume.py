@@ -75,6 +75,36 @@ def test_what_a_run_leaves(undisturbed):
   assert config["model"]["llm"]["vocab_size"] == words.vocab_size
   rows = metrics.read(undisturbed)
   assert rows[-1]["train/loss"] < rows[0]["train/loss"]
+  norms = {
+    name.removeprefix("train/grad_norm/"): value
+    for name, value in rows[-1].items()
+    if name.startswith("train/grad_norm/")
+  }
+  assert {"img/head", "pointmap/head", "llm/embedder", "llm/layers"} <= set(
+    norms
+  )
+  assert "img/Transformer" not in norms  # frozen
+  whole = sum(value**2 for value in norms.values()) ** 0.5
+  assert whole == pytest.approx(rows[-1]["train/grad_norm"], rel=1e-6)
+  # 8 rows of 4 image tokens and all but the last of 12 text tokens.
+  pace = {k.removeprefix("speed/"): x for k, x in rows[-1].items()}
+  assert pace["tokens_per_second"] == pytest.approx(
+    15 * pace["examples_per_second"]
+  )
+  assert pace["stalls"] == 0
+  assert "mfu" not in pace  # of a CPU
+
+
+def test_a_trace_of_some_steps(train, tmp_path):
+  done = train(tmp_path, "--profile_steps=2:3", args="steps=3")
+  assert done.returncode == 0, done.stderr
+  assert list((tmp_path / "trace").rglob("*.xplane.pb"))
+
+
+def test_steps_to_trace_that_are_none(train, tmp_path):
+  done = train(tmp_path, "--profile_steps=3:2")
+  assert done.returncode == 1
+  assert "error: --profile_steps 3:2: expected FIRST:LAST" in done.stderr
 
 
 @pytest.mark.slow

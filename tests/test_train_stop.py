@@ -22,7 +22,7 @@ _RECIPE = str(pathlib.Path(__file__).parent / "train_config.py")
 def test_what_the_records_say_is_what_is_printed(
   error, monkeypatch, capsys, tmp_path
 ):
-  def stop(cfg, workdir):
+  def stop(*_):
     raise error
 
   monkeypatch.setattr(train, "train", stop)

@@ -3,7 +3,8 @@
     python tests/train_driver.py [train's flags]   # run from the root
 
 Environment: KILL_AT (step whose batch ends the process with SIGKILL), TERM_AT
-(likewise SIGTERM to itself), NAN_AT (step whose image is not a number).
+(likewise SIGTERM to itself), RAISE_AT (step whose batch cannot be read), NAN_AT
+(step whose image is not a number).
 """
 
 import os
@@ -57,6 +58,8 @@ class Batches:
     for name, number in (("KILL_AT", signal.SIGKILL), ("TERM_AT", 15)):
       if str(self._at) == os.environ.get(name):
         os.kill(os.getpid(), number)
+    if str(self._at) == os.environ.get("RAISE_AT"):
+      raise OSError(f"batch {self._at} cannot be read")
     if str(self._at) == os.environ.get("NAN_AT"):
       batch["image"] = batch["image"] * np.float32("nan")
     return {**batch, "ids": [f"rec-{number}" for number in numbers]}

@@ -11,24 +11,27 @@ A step's folder gets its name only once all of it is written, so whatever bears
 a number is whole; what a killed run left half-written is removed by the next.
 Each process then seals its share of the files with checksums (see seal.py), in
 a thread; `newest_sound` sets a damaged checkpoint aside, for the one before it.
+Storage that fails for a moment is tried again (see storage.py); a checkpoint
+that was lost in the background is replaced by the next, which is waited for.
 Arrays are restored straight into the shards asked for. `rundir` reads the
 parameters alone.
 """
 
 import concurrent.futures
 import contextlib
+import functools
 import os
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from etils import epath
 
-from hispatial_jax.core import mesh, remote, rundir, seal
+from hispatial_jax.core import mesh, remote, rundir, seal, storage
 
-_ASIDE = "damaged-"
+_ASIDE, _HALF = "damaged-", ".orbax-checkpoint-tmp"
 _POLL_S = 0.2
 
 
@@ -46,7 +49,7 @@ class Run:
       OSError: the work directory cannot be written.
     """
     self.folder = remote.path(workdir) / rundir.CHECKPOINTS
-    check_writable(workdir)
+    storage.check_writable(workdir)
     options = ocp.CheckpointManagerOptions(
       max_to_keep=keep,
       cleanup_tmp_directories=True,
@@ -82,7 +85,8 @@ class Run:
     for step in sorted(self._manager.all_steps(), reverse=True):
       path = self.folder / str(step)
       part, parts = jax.process_index(), jax.process_count()
-      found = mesh.gather_json(seal.damaged(path, part, parts))
+      read = functools.partial(seal.damaged, path, part, parts)
+      found = mesh.gather_json(storage.retry(read, path, "read"))
       wrong = [line for lines in found for line in lines]
       if not wrong:
         return step, notes
@@ -122,18 +126,54 @@ class Run:
       return False
     # orbax removes old checkpoints while it saves: all processes are done with
     # sealing theirs, once they have met in gather_json.
-    self.wait()
+    met = mesh.gather_json([self._lost(), position])
+    lost = [reason for reason, _ in met if reason]
+    if lost:
+      self._clear()
+      print(f"{lost[0]}; step {step} takes its place", file=sys.stderr)
     items = ocp.args.Composite(
       params=ocp.args.PyTreeSave(params),
       opt=ocp.args.PyTreeSave(opt_state),
-      iterator=ocp.args.JsonSave({"states": mesh.gather_json(position)}),
+      iterator=ocp.args.JsonSave({"states": [at for _, at in met]}),
     )
-    with self._storage():
+
+    def write():
       self._manager.save(step, args=items, force=True)
-    self._sealed = self._sealer.submit(self._seal, step)
-    if wait:
-      self.wait()
+      self._sealed = self._sealer.submit(self._seal, step)
+      if wait or lost:
+        self._finish()
+
+    # One of several processes that tried again by itself would meet the others
+    # at different barriers.
+    tries = 1 if jax.process_count() > 1 else storage.TRIES
+    with self._storage():
+      path = self.folder / str(step)
+      storage.retry(write, path, "write", tries=tries, mend=self._clear)
     return True
+
+  def _finish(self) -> None:
+    self._manager.wait_until_finished()
+    if self._sealed:
+      sealed, self._sealed = self._sealed, None
+      sealed.result()
+
+  def _lost(self) -> str:
+    """Waits for the save before; why it failed, if another may succeed."""
+    try:
+      self._finish()
+    except Exception as error:
+      if not storage.passing(error):
+        with self._storage():
+          raise
+      return f"a checkpoint was not written: {storage.first_line(error)}"
+    return ""
+
+  def _clear(self) -> None:
+    """Removes what was half-written, and sees which steps there are."""
+    if jax.process_index() == 0:
+      for path in self.folder.glob(f"*{_HALF}*"):
+        path.rmtree(missing_ok=True)
+    self._manager.reload()
 
   def _seal(self, step: int) -> None:
     """Waits until the checkpoint has its name, then seals it."""
@@ -144,7 +184,8 @@ class Run:
         return  # it failed, which is told elsewhere
       saving = self._manager.is_saving_in_progress()
       time.sleep(_POLL_S)
-    seal.write(path, jax.process_index(), jax.process_count())
+    part, parts = jax.process_index(), jax.process_count()
+    storage.retry(lambda: seal.write(path, part, parts), path, "write")
 
   def restore(self, step: int, params, opt_state) -> tuple[Any, Any, list]:
     """Reads one step into the shapes, dtypes and shardings asked for.
@@ -161,13 +202,15 @@ class Run:
       ValueError: the checkpoint is one of another config (all names listed).
     """
     path = self.folder / str(step)
-    rundir.check_names(path, params)
+    check = functools.partial(rundir.check_names, path, params)
+    storage.retry(check, path, "read")
     items = ocp.args.Composite(
-      params=_into(params),
-      opt=_into(opt_state),
+      params=rundir.into(params),
+      opt=rundir.into(opt_state),
       iterator=ocp.args.JsonRestore(),
     )
-    got = self._manager.restore(step, args=items)
+    read = functools.partial(self._manager.restore, step, args=items)
+    got = storage.retry(read, path, "read")
     return got["params"], got["opt"], got["iterator"]["states"]
 
   def wait(self) -> None:
@@ -177,9 +220,7 @@ class Run:
       OSError: it could not be written.
     """
     with self._storage():
-      self._manager.wait_until_finished()
-      if self._sealed:
-        self._sealed.result()
+      self._finish()
 
   def close(self) -> None:
     """Waits, then ends the writing threads."""
@@ -193,43 +234,11 @@ class Run:
     try:
       yield
     except (OSError, ValueError, RuntimeError) as error:
-      self._manager.reload()
+      with contextlib.suppress(OSError):
+        self._clear()
+      why = storage.first_line(error)
       raise OSError(
-        f"cannot write a checkpoint to {self.folder}: {first_line(error)}\n"
+        f"cannot write a checkpoint to {self.folder}: {why}\n"
         f"last complete one: {self.latest() or 'none'}; free some space or "
         "choose another --workdir, then start the same command again"
       ) from error
-
-
-def check_writable(workdir) -> None:
-  """Makes the folder and writes a byte into it.
-
-  Raises:
-    OSError: with the folder's name.
-  """
-  folder = epath.Path(workdir)
-  probe = folder / f".probe-{jax.process_index()}"
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-    probe.write_text("x")
-    probe.unlink()
-  except OSError as error:
-    reason = error.strerror or str(error)
-    raise OSError(
-      f"cannot write to the work directory {folder}: {reason}"
-    ) from error
-
-
-def _into(shapes):
-  args = jax.tree.map(
-    lambda x: ocp.ArrayRestoreArgs(
-      sharding=x.sharding, global_shape=x.shape, dtype=x.dtype
-    ),
-    shapes,
-  )
-  return ocp.args.PyTreeRestore(item=shapes, restore_args=args)
-
-
-def first_line(error: BaseException) -> str:
-  """What an error says, or is, in one line."""
-  return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -41,6 +41,21 @@ CHIPS = {
   )
 }
 
+# As JAX names devices: get_tpu_info of jax/_src/pallas/mosaic/tpu_info.py.
+_DEVICES = {
+  "TPU v5 lite": "v5e",
+  "TPU v5e": "v5e",
+  "TPU v5": "v5p",
+  "TPU v5p": "v5p",
+  "TPU v6 lite": "v6e",
+  "TPU v6e": "v6e",
+}
+
+
+def of_device(kind: str) -> Chip | None:
+  """The chip that JAX calls so; None for any other device."""
+  return CHIPS.get(_DEVICES.get(kind, ""))
+
 
 def read(topology: str) -> tuple[Chip, int]:
   """The chip of a topology, "v5e:4x4", and how many there are.

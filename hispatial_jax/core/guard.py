@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from hispatial_jax.core import checkpoint
+from hispatial_jax.core import checkpoint, storage
 
 
 class Health:
@@ -67,7 +67,7 @@ class Together:
       error, jax.errors.JaxRuntimeError
     ):
       return
-    first = checkpoint.first_line(error)
+    first = storage.first_line(error)
     print(
       f"error: process {jax.process_index()} of {jax.process_count()} lost the"
       f" others ({first:.200}); one of them has died, its log says why. The"

@@ -2,24 +2,22 @@
 
     writer = metrics.Writer(workdir, step=resumed_at, tensorboard=True)
     writer.write(120, {"train/loss": 1.2})
-    clock = metrics.Clock(total_steps, done=resumed_at, batch_size=256)
-    clock.waited(seconds); clock.tick(step)
-    print(metrics.progress(120, 1000, clock.read(), {"loss": 1.2}))
+    print(metrics.progress(120, 1000, speed, {"loss": 1.2}))
 
 Only process 0 writes. A run that restarts from step N first drops the lines
 after N, so that each step is in the file once.
 """
 
+import functools
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 from absl import logging
 from etils import epath
 
-from hispatial_jax.core import remote
+from hispatial_jax.core import remote, storage
 
 FILE = "metrics.jsonl"
 
@@ -47,7 +45,8 @@ class Writer:
     self._path = epath.Path(workdir) / FILE
     if not self._active:
       return
-    drop_after(self._path, step)
+    drop = functools.partial(drop_after, self._path, step)
+    storage.retry(drop, self._path, "write")
     if tensorboard:
       self._board = _tensorboard(epath.Path(workdir) / "tensorboard", step)
     if wandb:
@@ -59,7 +58,13 @@ class Writer:
       return
     values = {name: _number(x) for name, x in values.items()}
     line = json.dumps({"step": int(step), **values})
-    remote.append(self._path, line + "\n")
+
+    def append():
+      remote.append(self._path, line + "\n")
+
+    # A line cut short by the failure goes, before it is written again.
+    whole = functools.partial(drop_after, self._path, step)
+    storage.retry(append, self._path, "write", mend=whole)
     if self._board:
       for name, x in values.items():
         self._board.add_scalar(name, x, step)
@@ -92,88 +97,13 @@ def drop_after(path, step: int) -> None:
   partial.replace(path)
 
 
-class Clock:
-  """Speed since the last reading, and the time to go.
-
-  Compilation (up to the first tick) is not counted as speed.
-  """
-
-  def __init__(
-    self,
-    total_steps: int,
-    *,
-    done: int = 0,
-    batch_size: int = 1,
-    flops: float = 0.0,
-    peak_flops: float = 0.0,
-    now: Callable[[], float] = time.monotonic,
-  ):
-    """Starts to count.
-
-    Args:
-      total_steps: steps of the whole run.
-      done: steps done before this start.
-      batch_size: examples of a step, over all processes.
-      flops: model FLOPs of a step, all chips; 0 if unknown.
-      peak_flops: peak of all chips together a second; 0 if unknown.
-      now: clock in seconds.
-    """
-    self._total, self._batch, self._now = total_steps, batch_size, now
-    self._flops, self._peak = flops, peak_flops
-    self._begin = self._mark = None
-    self._first = self._last = self._step = done
-    self._wait = 0.0
-
-  def waited(self, seconds: float) -> None:
-    """Counts seconds in which the loop waited for its input."""
-    self._wait += seconds
-
-  def paused(self, seconds: float) -> None:
-    """Takes seconds (an evaluation, say) out of the account."""
-    if self._begin is not None:
-      self._begin, self._mark = self._begin + seconds, self._mark + seconds
-
-  def tick(self, step: int) -> None:
-    """Notes that `step` updates are done."""
-    self._step = step
-    if self._begin is None:
-      self._begin = self._mark = self._now()
-      self._first = self._last = step
-      self._wait = 0.0
-
-  def read(self) -> dict[str, float]:
-    """Numbers since the last reading.
-
-    Returns:
-      seconds_per_step, examples_per_second, input_wait (share of the time),
-      eta_seconds, and mfu where the FLOPs are known; {} before the second
-      tick.
-    """
-    steps = self._step - self._last
-    if self._begin is None or steps == 0:
-      return {}
-    now = self._now()
-    span = max(now - self._mark, 1e-9)
-    mean = (now - self._begin) / (self._step - self._first)
-    out = {
-      "seconds_per_step": span / steps,
-      "examples_per_second": self._batch * steps / span,
-      "input_wait": min(self._wait / span, 1.0),
-      "eta_seconds": mean * (self._total - self._step),
-    }
-    if self._flops and self._peak:
-      out["mfu"] = self._flops * steps / span / self._peak
-    self._mark, self._last, self._wait = now, self._step, 0.0
-    return out
-
-
 def progress(
   step: int, total: int, speed: Mapping[str, float], values: Mapping[str, Any]
 ) -> str:
   """One line of plain text: step 120/1000  12 %  loss 1.2  …  ETA 0:04:11."""
   parts = [f"step {step}/{total}", f"{100 * step / max(total, 1):.0f} %"]
   parts += [f"{name} {_number(x):.4g}" for name, x in values.items()]
-  if speed:
+  if "examples_per_second" in speed:
     parts.append(f"{speed['examples_per_second']:.1f} examples/s")
     parts.append(f"{speed['seconds_per_step']:.3g} s/step")
     if "mfu" in speed:
@@ -190,6 +120,7 @@ def summary(out: Mapping[str, Any]) -> dict[str, float]:
     "accuracy": out["correct"] / max(out["tokens"], 1.0),
     "grad_norm": out["grad_norm"],
     "lr": out["lr"],
+    **{name: x for name, x in out.items() if name.startswith("grad_norm/")},
   }
 
 
@@ -198,7 +129,7 @@ def headline(found: Mapping[str, float]) -> dict[str, float]:
   return {
     name: value
     for name, value in found.items()
-    if name.count("/") == 1 or "/level" in name
+    if name.count("/") < 2 or "/level" in name
   }
 
 

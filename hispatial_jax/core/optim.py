@@ -85,6 +85,14 @@ def global_norm(grads) -> jax.Array:
   return jnp.sqrt(sum(squares, jnp.float32(0)))
 
 
+def subtree_norms(grads) -> dict[str, jax.Array]:
+  """{"llm/layers": f32[]}: L2 norms by the first two parts of the names."""
+  groups: dict[str, list] = {}
+  for name, leaf in tree.flatten(grads).items():
+    groups.setdefault("/".join(name.split("/")[:2]), []).append(leaf)
+  return {name: global_norm(leaves) for name, leaves in groups.items()}
+
+
 def clip_by_global_norm(limit: float) -> optax.GradientTransformation:
   """Scales gradients by min(1, limit / (norm + 1e-6)).
 

@@ -104,6 +104,17 @@ def check_names(step_dir, params) -> None:
     ) from None
 
 
+def into(shapes):
+  """orbax's request for arrays of these shapes, dtypes and shardings."""
+  args = jax.tree.map(
+    lambda x: ocp.ArrayRestoreArgs(
+      sharding=x.sharding, global_shape=x.shape, dtype=x.dtype
+    ),
+    shapes,
+  )
+  return ocp.args.PyTreeRestore(item=shapes, restore_args=args)
+
+
 def save_config(workdir, config: Mapping[str, Any]) -> None:
   """Writes config.json (process 0 alone)."""
   if jax.process_index() == 0:

@@ -72,6 +72,8 @@ def make(
       "grad_norm": optim.global_norm(grads),
       "lr": opt.rate(state["step"]),
     }
+    norms = optim.subtree_norms(grads)
+    out |= {f"grad_norm/{name}": norm for name, norm in norms.items()}
     updates, moments = opt.tx.update(grads, state["opt"], trainable)
     trainable = optax.apply_updates(trainable, updates)
     params = opt.join(trainable, frozen)

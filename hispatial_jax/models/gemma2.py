@@ -132,13 +132,13 @@ class MLP(nn.Module):
       both = jnp.einsum("BTD,cDF->BTcF", x, gating)
       gate, up = both[..., 0, :], both[..., 1, :]
     if adapter := adapters.get("mlp/gating_einsum"):
-      a, b = adapter.factors(self, "gating_einsum_lora_", gating.shape)
+      a, b = adapter.factors(self, "gating_einsum_lora_", (2, D, F))
       gate += adapter.product("BTD,DF->BTF", x, a[0], b[0])
       up += adapter.product("BTD,DF->BTF", x, a[1], b[1])
     hidden = nn.gelu(gate, approximate=True) * up
     out = hidden @ linear.astype(x.dtype)
     if adapter := adapters.get("mlp/linear"):
-      a, b = adapter.factors(self, "linear_lora_", linear.shape)
+      a, b = adapter.factors(self, "linear_lora_", (F, D))
       out += adapter.product("BTF,FD->BTD", hidden, a, b)
     return out
 
