@@ -23,17 +23,21 @@ def names() -> list[str]:
   return [*_DECODERS, *sizes.names()]
 
 
-def config(args) -> dict:
-  """Arguments of `hispatial.Model`: a PaliGemma-2, which has no point map."""
+def config(args, *, fused=False) -> dict:
+  """Arguments of `hispatial.Model`; only if `fused` it has a point map."""
   from hispatial_jax.models import sizes
 
   if args.size in _DECODERS:
     values, vocabulary = _DECODERS[args.size]
     llm = dict(zip(_KEYS, values, strict=True), vocab_size=vocabulary)
-    cfg = sizes.config("toy", pointmap=None, img=_TOWER, llm=llm)
-    cfg["img"] |= {"num_outputs": llm["width"], "image_size": 56}
+    cfg = sizes.config("toy", img=_TOWER, llm=llm)
+    outputs = {"num_outputs": llm["width"]}
+    cfg["img"] |= {**outputs, "image_size": 56}
+    cfg["pointmap"] |= {**outputs, "width": _TOWER["width"]}
   else:
-    cfg = sizes.config(args.size, pointmap=None)
+    cfg = sizes.config(args.size)
+  if not fused:
+    cfg["pointmap"] = None
   for part, key, value in (
     ("img", "image_size", args.px),
     ("llm", "depth", args.layers),
@@ -48,33 +52,38 @@ def config(args) -> dict:
 
 def write(args, folder: pathlib.Path) -> dict:
   """Random weights as Hugging Face's files, and prompts; says what they are."""
+  cfg = config(args)
+  count = write_weights(cfg, folder)
+  rng = np.random.default_rng(0)
+  side = cfg["img"]["image_size"]
+  image = rng.uniform(-1, 1, (args.batch, side, side, 3)).astype(np.float32)
+  # 0 to 2 are for padding, end and begin.
+  text = rng.integers(3, cfg["llm"]["vocab_size"], (args.batch, args.text))
+  np.savez(folder / "prompts.npz", image=image, text=text.astype(np.int32))
+  return {"parameters": count, "image_tokens": (side // 14) ** 2}
+
+
+def write_weights(cfg, folder: pathlib.Path) -> int:
+  """Random weights: Hugging Face's, pointmap.npz; ours.json. Their number."""
   from hispatial_jax.core import tree
   from hispatial_jax.models import sizes
   from hispatial_jax.weights import export, lazy, source
 
-  cfg = config(args)
-  rng = np.random.default_rng(0)
+  rng = np.random.default_rng(1)
   shapes = tree.flatten(sizes.param_shapes(cfg))
 
   def draw(shape):
     fan = shape[-1] if len(shape) == 2 else shape[-2] if len(shape) > 2 else 100
     return fan**-0.5 * rng.standard_normal(shape, dtype=np.float32)
 
-  params = {name: lazy.of(draw(x.shape)) for name, x in shapes.items()}
-  export.save(
-    folder / "model",
-    source.Checkpoint(params, cfg, "npz"),
-    "huggingface",
-    dtype=args.dtype,
-  )
-  side = cfg["img"]["image_size"]
-  image = rng.uniform(-1, 1, (args.batch, side, side, 3)).astype(np.float32)
-  # 0 to 2 are for padding, end and begin.
-  text = rng.integers(3, cfg["llm"]["vocab_size"], (args.batch, args.text))
-  np.savez(folder / "prompts.npz", image=image, text=text.astype(np.int32))
+  params = {name: draw(x.shape) for name, x in shapes.items()}
+  fusion = {k: params.pop(k) for k in list(params) if k.startswith("pointmap/")}
+  np.savez(folder / "pointmap.npz", **fusion)
+  arrays = {name: lazy.of(x) for name, x in params.items()}
+  plain = source.Checkpoint(arrays, {**cfg, "pointmap": None}, "npz")
+  export.save(folder / "model", plain, "huggingface", dtype=cfg["dtype"])
   (folder / "ours.json").write_text(json.dumps(cfg))
-  count = sum(x.size for x in shapes.values())
-  return {"parameters": count, "image_tokens": (side // 14) ** 2}
+  return sum(x.size for x in shapes.values())
 
 
 def ours(folder: pathlib.Path):
