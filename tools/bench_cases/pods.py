@@ -5,11 +5,6 @@ import pathlib
 import re
 import tempfile
 
-# Without these libtpu asks the cloud's metadata server what machine this is.
-os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
-os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-16")
-os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
-
 import jax
 
 from hispatial_jax import program
@@ -52,6 +47,10 @@ def compare(args) -> dict:
 def _devices(topology):
   from jax.experimental import topologies
 
+  # Without these libtpu asks the cloud's metadata server what machine this is.
+  os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+  os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-16")
+  os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
   # The TPU compiler reads it when it is loaded, which is now.
   flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_dump_to={_DUMP.name}"
   os.environ["XLA_FLAGS"] = flags.strip()
