@@ -12,6 +12,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from hispatial_jax.models import apart, gemma2
+
 
 def generate(
   model,
@@ -106,7 +108,35 @@ def _generate(
   logits, cache, real = apply(
     **prompt, cache_dtype=cache_dtype, method="prefill"
   )
+  state = record(_start(real.shape[0], num_tokens), logits)
+  # The last token is never attended to, so it needs no row.
+  cache, visible = reserve(cache, real, num_tokens - 1)
+  ways = {
+    name: functools.partial(_continue, begin, model, real.shape[1], record)
+    for name, begin in (("cpu", _apart), ("default", _stacked))
+  }
   length = jnp.sum(real, axis=1, dtype=jnp.int32)
+  state = jax.lax.platform_dependent(
+    params, state, cache, visible, length, **ways
+  )
+  return {"tokens": state["tokens"], "logp": state["logp"]}
+
+
+def _continue(
+  begin, model, first, record, params, state, cache, visible, length
+):
+  """The loop that makes all tokens after the first.
+
+  Args:
+    begin: `_apart` or `_stacked`: fn(model, params, cache) -> (fn(token,
+      position, cache, visible, row) -> (logits, cache, visible), cache as that
+      wants it).
+    first: row of the cache that the first token gets.
+    record: fn(state, logits) -> state.
+    length: i32[B], tokens of the prompts.
+  """
+  num_tokens = state["tokens"].shape[1]
+  extend, cache = begin(model, params, cache)
 
   def unfinished(carry):
     state, _, _ = carry
@@ -115,17 +145,41 @@ def _generate(
   def body(carry):
     state, cache, visible = carry
     n = state["step"] - 1  # number of the token to read
-    logits, new = apply(
-      state["token"], length + n, cache, visible, method="extend"
+    logits, cache, visible = extend(
+      state["token"], length + n, cache, visible, first + n
     )
-    cache, visible = write(cache, visible, new, real.shape[1] + n)
     return record(state, logits), cache, visible
 
-  state = record(_start(real.shape[0], num_tokens), logits)
-  # The last token is never attended to, so it needs no row.
-  carry = (state, *reserve(cache, real, num_tokens - 1))
-  state, _, _ = jax.lax.while_loop(unfinished, body, carry)
-  return {"tokens": state["tokens"], "logp": state["logp"]}
+  carry = (state, cache, visible)
+  return jax.lax.while_loop(unfinished, body, carry)[0]
+
+
+def _stacked(model, params, cache):
+  """The model's own scan over layers."""
+
+  def extend(token, position, cache, visible, row):
+    logits, new = model.apply(
+      {"params": params}, token, position, cache, visible, method="extend"
+    )
+    return logits, *write(cache, visible, new, row)
+
+  return extend, cache
+
+
+def _apart(model, params, cache):
+  """The layers one by one; see `apart`."""
+  apply = functools.partial(model.apply, {"params": params})
+  llm = gemma2.Model(**model.llm)
+  layers = apart.cut(params["llm"]["layers"], model.dtype)
+
+  def extend(token, position, cache, visible, row):
+    visible = visible.at[:, row].set(True)
+    x = apply(token[:, None], method="embed_text")[:, 0]
+    x, cache = apart.extend(llm, layers, x, position, cache, visible, row)
+    x = apart.norm(x, params["llm"]["final_norm"]["scale"])
+    return apply(x, method="logits"), cache, visible
+
+  return extend, apart.cut_cache(cache)
 
 
 def _start(batch_size, num_tokens):
@@ -172,13 +226,18 @@ def write(cache, visible, new, row):
 
 def _draw(logits, rng, *, temperature, top_p):
   """f32[B,V] logits -> (token i32[B], its log-probability f32[B])."""
+  largest = jnp.max(logits, axis=-1, keepdims=True)
   if temperature == 0:
-    token = jnp.argmax(logits, axis=-1)
+    # `jnp.argmax`, which a CPU takes ten times as long for.
+    number = jnp.arange(logits.shape[-1], dtype=jnp.int32)
+    number = jnp.where(logits == largest, number, number[-1])
+    token = jnp.min(number, axis=-1)
   else:
     kept = nucleus(logits / temperature, top_p)
     token = jax.random.categorical(rng, kept, axis=-1)
-  logp = jax.nn.log_softmax(logits, axis=-1)
-  logp = jnp.take_along_axis(logp, token[:, None], axis=-1)[:, 0]
+  total = jnp.sum(jnp.exp(logits - largest), axis=-1)
+  logp = jnp.take_along_axis(logits - largest, token[:, None], axis=-1)[:, 0]
+  logp -= jnp.log(total)
   return token.astype(jnp.int32), logp
 
 

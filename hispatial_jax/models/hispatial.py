@@ -143,6 +143,10 @@ class Model(nn.Module):
     cache = None if empty is None else attention.join(image, new)
     return x, cache, {"attn_mask": mask, "pre_logits": x}
 
+  def embed_text(self, text):
+    """Tokens i32[N,T] -> [N,T,D]."""
+    return self._llm.embed(text)
+
   def logits(self, x):
     """[...,D] -> f32[...,V], softcapped."""
     return self._llm.logits(x)
