@@ -18,7 +18,8 @@ evaluated as it is; for others its adapters are merged into the weights:
 
 Expected: 3,099,979,632 parameters, of them 69,656,448 trained (20,766,720 in
 adapters of rank 16); the loss starts near PaliGemma's own, as in the paper's
-run.
+run. Compiled for one v5e chip with 128 tokens (tools/compile_pod.py, topology
+v5e:1x1, arguments batch=2,length=128): 7.83 of its 16 GiB.
 """
 
 from configs import common, hispatial_3b
