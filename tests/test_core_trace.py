@@ -7,11 +7,14 @@ import pytest
 from hispatial_jax.core import trace
 
 
-def _run(wanted, folder, done=0, total=6):
+def _run(wanted, folder, done=0, total=6, at=None):
+  """The steps' object; at: gets each step as it begins."""
   double = jax.jit(lambda x: x * 2.0)
   with trace.Steps(wanted, folder, done, total) as steps:
     x = jnp.ones(3)
     for step in range(done + 1, total + 1):
+      if at is not None:
+        at.append(step)
       with steps.of(step):
         x = double(x)
       steps.end(step, x)
@@ -35,21 +38,26 @@ def test_a_run_that_ends_before_is_refused(tmp_path):
     trace.Steps((5, 7), tmp_path, 0, 6)
 
 
-def test_the_steps_asked_for_and_no_others(tmp_path):
-  begun, ended = [], []
+def test_the_steps_asked_for_and_no_others(tmp_path, monkeypatch):
+  at, begun, ended = [], [], []
   start, stop = jax.profiler.start_trace, jax.profiler.stop_trace
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(
-      jax.profiler, "start_trace", lambda p: [begun.append(1), start(p)]
-    )
-    patch.setattr(jax.profiler, "stop_trace", lambda: [ended.append(1), stop()])
-    assert _run((2, 3), tmp_path).note == ""
-    assert (begun, ended) == ([1], [1])
-    _run(None, tmp_path / "none")
-    assert (begun, ended) == ([1], [1])
+
+  def start_trace(folder):
+    begun.append(at[-1])
+    start(folder)
+
+  def stop_trace():
+    ended.append(at[-1])
+    stop()
+
+  monkeypatch.setattr(jax.profiler, "start_trace", start_trace)
+  monkeypatch.setattr(jax.profiler, "stop_trace", stop_trace)
+  assert _run((2, 3), tmp_path, at=at).note == ""
+  assert (begun, ended) == ([2], [3])
   (found,) = (tmp_path / trace.FOLDER).rglob("*.xplane.pb")
-  names = found.read_bytes()
-  assert b"train" in names
+  assert b"train" in found.read_bytes()
+  _run(None, tmp_path / "none")
+  assert (begun, ended) == ([2], [3])
   assert not (tmp_path / "none").exists()
 
 

@@ -61,7 +61,7 @@ class _Runs:
     return out
 
 
-def _finish(started, timeout=240):
+def _finish(started, timeout=600):
   """[(exit code, stdout, stderr)]; kills what does not end."""
   try:
     return [
@@ -99,7 +99,7 @@ def test_killed_in_a_step_and_continued_by_two_one_and_four(runs, tmp_path):
   assert len(undisturbed) == _STEPS
 
   first, second = runs.start(folder, 2, _STEPS, of_last={"KILL_AT": "4"})
-  second.communicate(timeout=240)
+  second.communicate(timeout=600)
   begin = time.monotonic()
   ((code, _, errors),) = _finish([first], timeout=60)
   assert (code, second.returncode) == (1, -9)
