@@ -1,7 +1,7 @@
 """What a level of questions, or the point map, adds: HiSpatial-3B without it.
 
     python -m hispatial_jax.train --distributed --workdir gs://BUCKET/NAME \
-      --config configs/ablation_levels.py:name=NAME,init=PALIGEMMA,data=gs://DATA
+      --config configs/ablation_levels.py:name=NAME,init=PALIGEMMA,data=DATA
 
 Inter-level ablations; NAME:
 

@@ -1,17 +1,17 @@
 """HiSpatial-3B, the paper's run: PaliGemma-2 3B at 448 px, 70,000 steps.
 
     python -m hispatial_jax.train --distributed --workdir gs://BUCKET/3b \
-      --config configs/hispatial_3b.py:init=paligemma2-3b-pt-448,data=gs://DATA
+      --config configs/hispatial_3b.py:init=paligemma2-3b-pt-448,data=DATA
 
-    ... hispatial_3b.py:data=gs://DATA,levels=023    questions of these levels
-    ... hispatial_3b.py:data=gs://DATA,input=rgb     points, relative or rgb
+    ... hispatial_3b.py:data=DATA,levels=023    questions of these levels
+    ... hispatial_3b.py:data=DATA,input=rgb     points, relative or rgb
 
 init is a PaliGemma-2 checkpoint in any format that convert_weights.py reads,
-DIR/tokenizer.model is PaliGemma's. DIR/coyo, DIR/o365, DIR/general and DIR/ca1m
-hold records of the released shards, with a split val for the held-out loss
-(val=False: there is none):
+here or in a bucket. DATA is a local folder (docs/pods.md): tokenizer.model is
+PaliGemma's; coyo, o365, general and ca1m hold records of the released shards,
+with a split val for the held-out loss (val=False: there is none):
 
-    python tools/build_records.py wild 'COYO/*.tar' --out DIR/coyo --size 448 \
+    python tools/build_records.py wild 'COYO/*.tar' --out DATA/coyo --size 448 \
       --val 0.002        # o365 likewise; kinds `general` and `ca1m` of the rest
 
 A part that is not there is left out, the weights of the others are scaled up,

@@ -94,13 +94,18 @@ def test_a_cut_download_is_no_copy(root, monkeypatch):
   assert not [p for p in remote.cache().rglob("*") if p.is_file()]
 
 
-def test_what_is_written_is_sent_at_the_end(root):
+def test_what_is_written_is_sent_at_the_end(root, monkeypatch):
+  order, upload = [], remote.upload
+  monkeypatch.setattr(
+    remote, "upload", lambda *a: order.append(a[0].name) or upload(*a)
+  )
   with remote.writing("gs://b/out") as place:
     place.mkdir()
     (place / "config.json").write_text("{}")
     (place / "weights.pt").write_text("1234567")
     assert not (root / "b/out").exists()
   assert (root / "b/out/weights.pt").read_text() == "1234567"
+  assert order == ["weights.pt", "config.json"]  # which says it is whole
   assert not list(remote.cache().iterdir())
 
 
