@@ -60,8 +60,7 @@ def cut(stacked, dtype) -> list[Layer]:
   """The parameters of `gemma2.Block`, stacked [L,...], layer by layer."""
   depth = jax.tree.leaves(stacked)[0].shape[0]
   layers = [jax.tree.map(lambda x, i=i: x[i], stacked) for i in range(depth)]
-  # Else the compiler would move this to where it is used: into the loop.
-  return jax.lax.optimization_barrier([_layer(one, dtype) for one in layers])
+  return [_layer(one, dtype) for one in layers]
 
 
 def _layer(params, dtype):
