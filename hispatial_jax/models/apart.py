@@ -16,8 +16,16 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from hispatial_jax.core import tree
 from hispatial_jax.models import attention, gemma2
 
+_MATRICES = (
+  "attn/q_einsum/w",
+  "attn/kv_einsum/w",
+  "attn/attn_vec_einsum/w",
+  "mlp/gating_einsum",
+  "mlp/linear",
+)
 _NORMS = ("pre_attention", "post_attention", "pre_ffw", "post_ffw")
 
 
@@ -39,12 +47,20 @@ class Layer(NamedTuple):
   norms: dict[str, jax.Array]
 
 
+def knows(stacked) -> bool:
+  """Whether `cut` takes these parameters: a block's own and no others.
+
+  Adapters, say, it would leave out.
+  """
+  own = (*_MATRICES, *(f"{name}_norm/scale" for name in _NORMS))
+  return set(tree.flatten(stacked)) == set(own)
+
+
 def cut(stacked, dtype) -> list[Layer]:
   """The parameters of `gemma2.Block`, stacked [L,...], layer by layer."""
   depth = jax.tree.leaves(stacked)[0].shape[0]
   layers = [jax.tree.map(lambda x, i=i: x[i], stacked) for i in range(depth)]
-  # Else the compiler would move this to where it is used: into the loop.
-  return jax.lax.optimization_barrier([_layer(one, dtype) for one in layers])
+  return [_layer(one, dtype) for one in layers]
 
 
 def _layer(params, dtype):
@@ -52,15 +68,14 @@ def _layer(params, dtype):
     """[..., D, H] -> [D, ... H]."""
     return jnp.moveaxis(w, -2, 0).reshape(w.shape[-2], -1).astype(dtype)
 
-  attn, mlp = params["attn"], params["mlp"]
-  q, kv = attn["q_einsum"]["w"], attn["kv_einsum"]["w"]
-  out = attn["attn_vec_einsum"]["w"]
+  named = tree.flatten(params)
+  q, kv, out, gating, linear = (named[name] for name in _MATRICES)
   return Layer(
     qkv=jnp.concatenate([matrix(q), matrix(kv)], axis=1),
     out=out.reshape(-1, out.shape[-1]).astype(dtype),
-    gate_up=matrix(mlp["gating_einsum"]),
-    down=mlp["linear"].astype(dtype),
-    norms={name: params[f"{name}_norm"]["scale"] for name in _NORMS},
+    gate_up=matrix(gating),
+    down=linear.astype(dtype),
+    norms={name: named[f"{name}_norm/scale"] for name in _NORMS},
   )
 
 

@@ -111,24 +111,29 @@ def _generate(
   state = record(_start(real.shape[0], num_tokens), logits)
   # The last token is never attended to, so it needs no row.
   cache, visible = reserve(cache, real, num_tokens - 1)
-  ways = {
-    name: functools.partial(_continue, begin, model, real.shape[1], record)
-    for name, begin in (("cpu", _apart), ("default", _stacked))
-  }
   length = jnp.sum(real, axis=1, dtype=jnp.int32)
+  ways = {"default": _stacked}
+  if apart.knows(params["llm"]["layers"]):
+    ways["cpu"] = _apart
   state = jax.lax.platform_dependent(
-    params, state, cache, visible, length, **ways
+    params,
+    state,
+    cache,
+    visible,
+    length,
+    **{
+      platform: functools.partial(_continue, way, model, real.shape[1], record)
+      for platform, way in ways.items()
+    },
   )
   return {"tokens": state["tokens"], "logp": state["logp"]}
 
 
-def _continue(
-  begin, model, first, record, params, state, cache, visible, length
-):
+def _continue(way, model, first, record, params, state, cache, visible, length):
   """The loop that makes all tokens after the first.
 
   Args:
-    begin: `_apart` or `_stacked`: fn(model, params, cache) -> (fn(token,
+    way: `_apart` or `_stacked`: fn(model, params, cache) -> (fn(token,
       position, cache, visible, row) -> (logits, cache, visible), cache as that
       wants it).
     first: row of the cache that the first token gets.
@@ -136,7 +141,7 @@ def _continue(
     length: i32[B], tokens of the prompts.
   """
   num_tokens = state["tokens"].shape[1]
-  extend, cache = begin(model, params, cache)
+  extend, cache = way(model, params, cache)
 
   def unfinished(carry):
     state, _, _ = carry
