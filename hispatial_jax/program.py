@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hispatial_jax.core import mesh, optim
+from hispatial_jax.core import devices, layouts, mesh, optim
 from hispatial_jax.core import step as step_lib
 from hispatial_jax.models import hispatial, sizes
 from hispatial_jax.models import loss as loss_lib
@@ -65,9 +65,6 @@ def build(cfg, model_cfg, grid) -> Program:
   opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)
   shapes = held(shapes, opt, cfg.optim["frozen_dtype"])
   layout, abstract = lay_out(cfg.mesh, shapes, opt, grid)
-  options = dict(cfg.tpu_options)
-  if grid.devices.flat[0].platform != "tpu":
-    options = None
   update = jax.jit(
     step_lib.make(
       loss_function(model, cfg.loss),
@@ -77,7 +74,7 @@ def build(cfg, model_cfg, grid) -> Program:
     ),
     donate_argnums=0,
     out_shardings=(layout, None),
-    compiler_options=options,
+    compiler_options=devices.compiler_options(cfg.tpu_options, grid),
   )
   return Program(model, shapes, opt, layout, abstract, update)
 
@@ -154,14 +151,14 @@ def lay_out(cfg, shapes, opt, grid):
     (shardings of the whole state, {"params", "opt_state"}: shapes with them).
   """
   spread = functools.partial(
-    mesh.shardings,
+    layouts.shardings,
     rules=[tuple(rule) for rule in cfg.rules],
     grid=grid,
     min_bytes=cfg.min_bytes,
   )
   params = spread(shapes)
   state = jax.eval_shape(lambda p: step_lib.init(p, opt), shapes)
-  moments = mesh.state_shardings(state["opt"], opt.split(params)[0], grid)
+  moments = layouts.state_shardings(state["opt"], opt.split(params)[0], grid)
   count = mesh.named(mesh.REPLICATED, grid)
 
   def put(x, s):

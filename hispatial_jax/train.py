@@ -50,7 +50,7 @@ def train(cfg, workdir) -> dict[str, float]:
   """
   plain, cfg = cfg, config_lib.Watched(cfg)
   run = checkpoint.Run(workdir, keep=cfg.checkpoint.keep)
-  grid = mesh.make(data=cfg.mesh.data, fsdp=cfg.mesh.fsdp)
+  grid = mesh.of(cfg.mesh)
   with contextlib.ExitStack() as stack:
     stack.enter_context(contextlib.closing(run))
     stack.enter_context(mesh.use(grid))
@@ -65,7 +65,7 @@ def train(cfg, workdir) -> dict[str, float]:
     batches = pipeline.train_iterator(
       cfg.data.plain(),
       tokenizer=words,
-      batch_size=rows_here(cfg.batch_size),
+      batch_size=mesh.rows_here(cfg.batch_size, grid),
       process_index=jax.process_index(),
       process_count=jax.process_count(),
       seed=cfg.seed,
@@ -88,7 +88,12 @@ def train(cfg, workdir) -> dict[str, float]:
     # ---- What runs on the accelerator.
     log_every, save_every = cfg.log.every, cfg.checkpoint.every
     stopping = stack.enter_context(guard.Stopping(cfg.max_minutes, log_every))
-    fns = predict_fns.make(made.model, grid, before=stopping.interrupt)
+    fns = predict_fns.make(
+      made.model,
+      grid,
+      before=stopping.interrupt,
+      tpu_options=cfg.tpu_options,
+    )
     evals = build_evaluators(cfg.evals, fns, words)
 
     # ---- Around it.
@@ -149,16 +154,6 @@ def train(cfg, workdir) -> dict[str, float]:
         break
     run.wait()  # A second SIGTERM is still caught here.
   return written
-
-
-def rows_here(batch_size: int) -> int:
-  """This process's share of the global batch."""
-  if batch_size % jax.device_count():
-    raise ValueError(
-      f"batch_size={batch_size} must be a multiple of the "
-      f"{jax.device_count()} devices"
-    )
-  return batch_size // jax.process_count()
 
 
 def build_evaluators(cfg, fns, words) -> dict:

@@ -88,9 +88,7 @@ def figures(args) -> dict:
       f"of {args.topology}"
     )
   length = text_length(cfg.data)
-  grid = mesh.make(
-    data=cfg.mesh.data, fsdp=cfg.mesh.fsdp, devices=_devices(args.topology)
-  )
+  grid = mesh.of(cfg.mesh, _devices(args.topology))
   lower = {"train": _train, "decode": _decode}[args.what]
   begin = time.monotonic()
   with mesh.use(grid):

@@ -79,6 +79,7 @@ class Attention(nn.Module):
     k, v = Einsum((2, K, D, H), (2,), (3,), name="kv_einsum")(
       "BSD,cKDH->cBSKH", x
     )
+    q, k, v = (mesh.split(heads, 2) for heads in (q, k, v))
     scale = jnp.asarray(self.query_scale or H**-0.5, x.dtype)
     q = attention.rotate(q, positions) * scale
     k, parts = attention.rotate(k, positions), []
@@ -119,6 +120,7 @@ class MLP(nn.Module):
     else:
       both = jnp.einsum("BTD,cDF->BTcF", x, gating)
       gate, up = both[..., 0, :], both[..., 1, :]
+    gate, up = mesh.split(gate, -1), mesh.split(up, -1)
     hidden = nn.gelu(gate, approximate=True) * up
     return hidden @ linear.astype(x.dtype)
 
@@ -163,8 +165,8 @@ class Embedder(nn.Module):
 
     The tokens go to the table's shards, not the table to every device.
     """
-    if self.vocab_size % mesh.axis_size("fsdp") == 0:
-      tokens = mesh.constrain(tokens, "data")
+    if self.vocab_size % mesh.axis_size(*mesh.WORDS) == 0:
+      tokens = mesh.constrain(tokens, mesh.GROUPS)
     rows = self.input_embedding[tokens].astype(jnp.float32)
     return mesh.constrain(rows) * jnp.sqrt(jnp.float32(self.width))
 
