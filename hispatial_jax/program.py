@@ -4,8 +4,8 @@
       made = program.build(cfg, model_cfg, grid)
       state, out = made.update(state, batch)
 
-train.py runs it; tools/compile_pod.py compiles it for devices that are not
-there, from `state_shapes` and `batch_shapes`.
+train.py runs it; dry_run/ compiles it, from `state_shapes` and `batch_shapes`,
+for devices that need not be there.
 """
 
 import dataclasses
@@ -79,7 +79,9 @@ def build(cfg, model_cfg, grid) -> Program:
   return Program(model, shapes, opt, layout, abstract, update)
 
 
-def batch_shapes(batch_size: int, length: int, image_size: int, grid) -> dict:
+def batch_shapes(
+  batch_size: int, length: int, image_size: int, grid, *, questions: int = 1
+) -> dict:
   """Shapes of a training batch, over all devices.
 
   Args:
@@ -87,6 +89,7 @@ def batch_shapes(batch_size: int, length: int, image_size: int, grid) -> dict:
     length: tokens of a row of text.
     image_size: pixels of a side.
     grid: the mesh.
+    questions: rows of text of each image.
   """
   layout = mesh.named(mesh.BATCH, grid)
   square = (image_size, image_size)
@@ -97,8 +100,10 @@ def batch_shapes(batch_size: int, length: int, image_size: int, grid) -> dict:
     "_mask": ((), jnp.bool_),
     **{name: ((length,), jnp.int32) for name in words},
   }
+  rows = dict.fromkeys(shapes, batch_size * questions)
+  rows["image"] = rows["points"] = batch_size
   return {
-    name: jax.ShapeDtypeStruct((batch_size, *shape), dtype, sharding=layout)
+    name: jax.ShapeDtypeStruct((rows[name], *shape), dtype, sharding=layout)
     for name, (shape, dtype) in shapes.items()
   }
 

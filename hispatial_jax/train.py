@@ -28,6 +28,7 @@ from hispatial_jax.core import (
 )
 from hispatial_jax.core import config as config_lib
 from hispatial_jax.data import pipeline, tally
+from hispatial_jax.dry_run import here
 from hispatial_jax.evaluators import predict_fns
 
 _HEARTBEAT_S = 30
@@ -197,7 +198,11 @@ def main(argv=None) -> int:
         # dead, and all others end.
         heartbeat_timeout_seconds=_HEARTBEAT_S,
       )
-    train(config_lib.load(flags.config, overrides), flags.workdir)
+    cfg = config_lib.load(flags.config, overrides)
+    if flags.dry_run:
+      here.show(cfg)
+    else:
+      train(cfg, flags.workdir)
   except (ValueError, OSError, ImportError, FloatingPointError) as error:
     if flags.debug:
       raise
@@ -215,13 +220,16 @@ def parse(argv):
   )
   add = parser.add_argument
   add("--config", required=True, help="PATH.py or PATH.py:key=value,…")
-  add("--workdir", required=True, help="folder of the run")
+  add("--workdir", help="folder of the run")
+  add("--dry_run", action="store_true", help="compile; say what it needs")
   add("--debug", action="store_true", help="show where an error comes from")
   add("--distributed", action="store_true", help="several processes (a pod)")
   add("--coordinator", help="HOST:PORT, where nothing tells it")
   add("--num_processes", type=int)
   add("--process_id", type=int)
   flags, rest = parser.parse_known_args(argv)
+  if not (flags.workdir or flags.dry_run):
+    parser.error("the following arguments are required: --workdir")
   prefix = "--config."
   wrong = [arg for arg in rest if not (arg.startswith(prefix) and "=" in arg)]
   if wrong:

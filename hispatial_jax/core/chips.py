@@ -41,6 +41,21 @@ CHIPS = {
   )
 }
 
+# As devices call themselves.
+_DEVICE_KINDS = {
+  "TPU v5 lite": "v5e",
+  "TPU v5e": "v5e",
+  "TPU v5": "v5p",
+  "TPU v5p": "v5p",
+  "TPU v6 lite": "v6e",
+  "TPU v6e": "v6e",
+}
+
+
+def of(device_kind: str) -> Chip | None:
+  """The chip that calls itself so; None where its speeds are not known."""
+  return CHIPS.get(_DEVICE_KINDS.get(device_kind, ""))
+
 
 def read(topology: str) -> tuple[Chip, int]:
   """The chip of a topology, "v5e:4x4", and how many there are.
