@@ -12,6 +12,7 @@ def get_config(arg=""):
   """Two parts of a mixture, of 12 and 8 tokens; arguments of train_config."""
   config = train_config.get_config(arg).unlock()
   config.model.llm.vocab_size = 64
+  config.model.llm.remat = "none"
   config.model.dtype = "bfloat16"
   config.optim.frozen_dtype = "bfloat16"
   config.data.mixture = {

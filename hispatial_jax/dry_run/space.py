@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from hispatial_jax.core import config as config_lib
-from hispatial_jax.core import spec
+from hispatial_jax.core import mesh, spec
 from hispatial_jax.models import remat as remat_lib
 
 _KEYS = ("data", "tensor", "remat", "accumulate", "rows")
@@ -16,7 +16,7 @@ class Candidate:
 
   Attributes:
     dcn, data, fsdp, tensor: the mesh.
-    remat: policy of the language model.
+    remat: policy of the language model; "": the recipe has no such key.
     accumulate: microbatches of a step.
     rows: examples of a chip in a step.
   """
@@ -38,15 +38,10 @@ class Candidate:
     """What a recipe is set to, as --set takes it."""
     return [
       f"batch_size={self.rows * self.chips}",
-      *(f"mesh.{k}={getattr(self, k)}" for k in self.axes()),
-      f"model.llm.remat={self.remat}",
+      *(f"mesh.{name}={getattr(self, name)}" for name in mesh.AXES),
+      *([f"model.llm.remat={self.remat}"] if self.remat else []),
       f"optim.accumulate={self.accumulate}",
     ]
-
-  @staticmethod
-  def axes() -> tuple[str, ...]:
-    """Names of the mesh's."""
-    return ("dcn", "data", "fsdp", "tensor")
 
   def but_rows(self) -> "Candidate":
     """What candidates of other batches have in common."""
@@ -64,12 +59,12 @@ def read(pairs: Iterable[str], cfg, chips: int) -> dict[str, list]:
   Raises:
     ValueError: unknown names or values, all listed.
   """
-  own = cfg.model.llm.remat
+  own = cfg.model.llm.get("remat", "")
   a_chip = max(1, cfg.batch_size // chips)
   out = {
     "data": [1, 2],
     "tensor": [1, 2],
-    "remat": list(dict.fromkeys([own, "nothing_saveable"])),
+    "remat": list(dict.fromkeys([own, own and "nothing_saveable"])),
     "accumulate": [cfg.optim.accumulate],
     "rows": [a_chip, 2 * a_chip, 4 * a_chip],
   }
