@@ -75,7 +75,7 @@ def test_what_a_tpu_would_need(tool, capsys, monkeypatch):
   monkeypatch.setattr(topology, "prepare", lambda dump: None)
   monkeypatch.setattr(topology, "devices", lambda name: jax.devices())
   monkeypatch.setattr(topology, "version", lambda: "0.0")
-  assert tool.main(["--tpu", "--size", "56", "--batch", "2"]) == 0
+  assert tool.main(["--tpu", "--size", "56", "--tokens", "16"]) == 0
   out = capsys.readouterr().out
   assert out.startswith("moge\none chip of v5e:2x2 as dcn=1 x data=1")
   assert "dtype float32" in out

@@ -13,7 +13,8 @@ def table(found: dict) -> str:
 
 def _head(found):
   sizes = " x ".join(f"{k}={n}" for k, n in found["mesh"].items())
-  known = ("batch_size", "questions", "text_length", "variant", "tokens")
+  known = ("batch_size", "questions", "text_length")
+  known += ("variant", "tokens", "dtype")
   facts = [f"{name} {found[name]}" for name in known if name in found]
   facts = ", ".join(facts).replace("_", " ")
   versions = [f"{n} {found[n]}" for n in ("libtpu", "jax") if n in found]
