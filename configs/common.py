@@ -11,6 +11,18 @@ import ml_collections
 from hispatial_jax.core import config as config_lib
 from hispatial_jax.core import spec
 
+# Heads, hidden units and words lie over mesh axis tensor.
+_LAYOUTS = (
+  ("llm/.*/attn/(q|attn_vec)_einsum/w", "tensor:1"),
+  ("llm/.*/attn/kv_einsum/w", "tensor:2"),
+  ("llm/.*/mlp/gating_einsum", "tensor:3"),
+  ("llm/.*/mlp/linear", "tensor:1"),
+  ("llm/embedder/input_embedding", "all"),
+  ("img/Transformer/.*/(query|key|value|Dense_0)/kernel", "tensor:2"),
+  ("img/Transformer/.*/(out|Dense_1)/kernel", "tensor:1"),
+  (".*", "fsdp"),
+)
+
 
 def parse_arg(arg: str, **defaults) -> ml_collections.ConfigDict:
   """Reads "key=value,flag" over defaults.
@@ -123,11 +135,16 @@ def base() -> ml_collections.ConfigDict:
     "frozen_dtype": "",  # frozen parameters are held in; "" is float32
     "accumulate": 1,
   }
-  # rules: parameter regex -> layout; leaves up to min_bytes stay whole.
+  # Sizes: slices of a pod, copies of the parameters, their shards, devices that
+  # share heads, hidden units and words; -1 takes the rest.
+  # rules: parameter regex -> layout (core/layouts.py); leaves up to min_bytes
+  # stay whole.
   config.mesh = {
+    "dcn": 1,
     "data": -1,
     "fsdp": 1,
-    "rules": ((".*", "fsdp"),),
+    "tensor": 1,
+    "rules": _LAYOUTS,
     "min_bytes": 4 << 20,
   }
   config.tpu_options = ()  # (name, value) of the TPU compiler

@@ -4,8 +4,8 @@
       made = program.build(cfg, model_cfg, grid)
       state, out = made.update(state, batch)
 
-train.py runs it; tools/compile_pod.py compiles it for devices that are not
-there, from `state_shapes` and `batch_shapes`.
+train.py runs it; dry_run/ compiles it, from `state_shapes` and `batch_shapes`,
+for devices that need not be there.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hispatial_jax.core import mesh, optim, tree
+from hispatial_jax.core import devices, layouts, mesh, optim, tree
 from hispatial_jax.core import step as step_lib
 from hispatial_jax.models import flops, hispatial, mixed, sizes
 from hispatial_jax.models import loss as loss_lib
@@ -91,9 +91,6 @@ def build(cfg, model_cfg, grid) -> Program:
   opt = optim.build(cfg.optim, shapes, total_steps=cfg.total_steps)
   shapes = held(shapes, opt, cfg.optim["frozen_dtype"])
   layout, abstract = lay_out(cfg.mesh, shapes, opt, grid)
-  options = dict(cfg.tpu_options)
-  if grid.devices.flat[0].platform != "tpu":
-    options = None
   update = jax.jit(
     step_lib.make(
       loss_function(model, cfg.loss),
@@ -104,13 +101,15 @@ def build(cfg, model_cfg, grid) -> Program:
     ),
     donate_argnums=0,
     out_shardings=(layout, None),
-    compiler_options=options,
+    compiler_options=devices.compiler_options(cfg.tpu_options, grid),
   )
   most = cfg.loss["max_tokens"]
   return Program(model, shapes, opt, layout, abstract, most, update)
 
 
-def batch_shapes(batch_size: int, length: int, image_size: int, grid) -> dict:
+def batch_shapes(
+  batch_size: int, length: int, image_size: int, grid, *, questions: int = 1
+) -> dict:
   """Shapes of a training batch, over all devices.
 
   Args:
@@ -118,6 +117,7 @@ def batch_shapes(batch_size: int, length: int, image_size: int, grid) -> dict:
     length: tokens of a row of text.
     image_size: pixels of a side.
     grid: the mesh.
+    questions: rows of text of each image.
   """
   layout = mesh.named(mesh.BATCH, grid)
   square = (image_size, image_size)
@@ -128,8 +128,10 @@ def batch_shapes(batch_size: int, length: int, image_size: int, grid) -> dict:
     "_mask": ((), jnp.bool_),
     **{name: ((length,), jnp.int32) for name in words},
   }
+  rows = dict.fromkeys(shapes, batch_size * questions)
+  rows["image"] = rows["points"] = batch_size
   return {
-    name: jax.ShapeDtypeStruct((batch_size, *shape), dtype, sharding=layout)
+    name: jax.ShapeDtypeStruct((rows[name], *shape), dtype, sharding=layout)
     for name, (shape, dtype) in shapes.items()
   }
 
@@ -182,14 +184,14 @@ def lay_out(cfg, shapes, opt, grid):
     (shardings of the whole state, {"params", "opt_state"}: shapes with them).
   """
   spread = functools.partial(
-    mesh.shardings,
+    layouts.shardings,
     rules=[tuple(rule) for rule in cfg.rules],
     grid=grid,
     min_bytes=cfg.min_bytes,
   )
   params = spread(shapes)
   state = jax.eval_shape(lambda p: step_lib.init(p, opt), shapes)
-  moments = mesh.state_shardings(state["opt"], opt.split(params)[0], grid)
+  moments = layouts.state_shardings(state["opt"], opt.split(params)[0], grid)
   count = mesh.named(mesh.REPLICATED, grid)
 
   def put(x, s):

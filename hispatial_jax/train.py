@@ -31,6 +31,7 @@ from hispatial_jax.core import (
 )
 from hispatial_jax.core import config as config_lib
 from hispatial_jax.data import pipeline, tally
+from hispatial_jax.dry_run import here
 from hispatial_jax.evaluators import build, predict_fns
 
 
@@ -52,7 +53,7 @@ def train(cfg, workdir, profile=None) -> dict[str, float]:
   """
   plain, cfg = cfg, config_lib.Watched(cfg)
   run = checkpoint.Run(workdir, keep=cfg.checkpoint.keep)
-  grid = mesh.make(data=cfg.mesh.data, fsdp=cfg.mesh.fsdp)
+  grid = mesh.of(cfg.mesh)
   with contextlib.ExitStack() as stack:
     stack.enter_context(contextlib.closing(run))
     stack.enter_context(mesh.use(grid))
@@ -67,7 +68,7 @@ def train(cfg, workdir, profile=None) -> dict[str, float]:
     batches = pipeline.train_iterator(
       cfg.data.plain(),
       tokenizer=words,
-      batch_size=rows_here(cfg.batch_size),
+      batch_size=mesh.rows_here(cfg.batch_size, grid),
       process_index=jax.process_index(),
       process_count=jax.process_count(),
       seed=cfg.seed,
@@ -96,7 +97,9 @@ def train(cfg, workdir, profile=None) -> dict[str, float]:
       stopping.interrupt()
       watch.alive()
 
-    fns = predict_fns.make(made.model, grid, before=before)
+    fns = predict_fns.make(
+      made.model, grid, before=before, tpu_options=cfg.tpu_options
+    )
     evals = build.evaluators(cfg.evals, fns, words)
 
     # ---- Around it.
@@ -169,16 +172,6 @@ def train(cfg, workdir, profile=None) -> dict[str, float]:
   return written
 
 
-def rows_here(batch_size: int) -> int:
-  """This process's share of the global batch."""
-  if batch_size % jax.device_count():
-    raise ValueError(
-      f"batch_size={batch_size} must be a multiple of the "
-      f"{jax.device_count()} devices"
-    )
-  return batch_size // jax.process_count()
-
-
 def report(line: str) -> None:
   """Prints a line, if there is one, on process 0."""
   if line and jax.process_index() == 0:
@@ -199,8 +192,11 @@ def main(argv=None) -> int:
         flags.process_id,
         wait_s=flags.wait_s,
       )
-    profile = trace.parse(flags.profile_steps)
-    train(config_lib.load(flags.config, overrides), flags.workdir, profile)
+    cfg = config_lib.load(flags.config, overrides)
+    if flags.dry_run:
+      here.show(cfg)
+    else:
+      train(cfg, flags.workdir, trace.parse(flags.profile_steps))
   except (ValueError, OSError, ImportError, FloatingPointError) as error:
     if flags.debug:
       raise
@@ -219,7 +215,8 @@ def parse(argv):
   )
   add = parser.add_argument
   add("--config", required=True, help="PATH.py or PATH.py:key=value,…")
-  add("--workdir", required=True, help="folder of the run")
+  add("--workdir", help="folder of the run")
+  add("--dry_run", action="store_true", help="compile; say what it needs")
   add("--debug", action="store_true", help="show where an error comes from")
   add("--distributed", action="store_true", help="several processes (a pod)")
   add("--coordinator", help="HOST:PORT, where nothing tells it")
@@ -228,6 +225,8 @@ def parse(argv):
   add("--wait_s", type=float, default=rendezvous.WAIT_S, help="for the others")
   add("--profile_steps", help="FIRST:LAST, traced into WORKDIR/trace")
   flags, rest = parser.parse_known_args(argv)
+  if not (flags.workdir or flags.dry_run):
+    parser.error("the following arguments are required: --workdir")
   prefix = "--config."
   wrong = [arg for arg in rest if not (arg.startswith(prefix) and "=" in arg)]
   if wrong:

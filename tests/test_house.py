@@ -43,11 +43,13 @@ _MAY_IMPORT = {
     "pp",
   },
   "program": {"core", "models"},
+  "dry_run": {"core", "evaluators", "models", "moge", "program"},
   "start": {"core", "models", "program", "weights"},
   "train": {
     "benchmarks",
     "core",
     "data",
+    "dry_run",
     "evaluators",
     "models",
     "pp",

@@ -1,20 +1,16 @@
 """Model FLOPs: the hand count beside the products in the traced step."""
 
 import pathlib
-import sys
 
 import jax
 import jax.numpy as jnp
 import pytest
 
 from hispatial_jax import program
-from hispatial_jax.core import config, mesh, tree
+from hispatial_jax.core import config, mesh, traced, tree
 from hispatial_jax.models import flops, hispatial, loss, sizes
 
 _ROOT = pathlib.Path(__file__).parent.parent
-sys.path.insert(0, str(_ROOT / "tools"))
-
-from bench_cases import moge_tpu  # noqa: E402
 
 
 def _traced(cfg, length, frozen=(), rows=1):
@@ -35,7 +31,7 @@ def _traced(cfg, length, frozen=(), rows=1):
     return jax.grad(of, has_aux=True)(trained)
 
   jaxpr = jax.make_jaxpr(step)(shapes, batch)
-  return moge_tpu.count_flops(jaxpr.jaxpr) / rows, held
+  return traced.flops(jaxpr.jaxpr) / rows, held
 
 
 def _one():

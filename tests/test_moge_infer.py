@@ -57,9 +57,9 @@ def test_the_order_is_kept_whatever_the_buckets(eyes, picture):
 
 def test_pictures_of_a_bucket_share_one_program(eyes, picture):
   eyes.infer_batch([picture], num_tokens=_TOKENS, pad_to=2)
-  before = infer._network._cache_size(), metric.point_map._cache_size()
+  before = infer.network._cache_size(), metric.point_map._cache_size()
   eyes.infer_batch([picture[:, 1:], picture[2:]], num_tokens=_TOKENS)
-  after = infer._network._cache_size(), metric.point_map._cache_size()
+  after = infer.network._cache_size(), metric.point_map._cache_size()
   assert after == before
 
 

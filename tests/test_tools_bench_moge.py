@@ -1,4 +1,4 @@
-"""tools/bench_moge.py on a tiny model: the table, FLOPs, clear errors."""
+"""tools/bench_moge.py on a tiny model: the tables, clear errors."""
 
 import importlib.util
 import pathlib
@@ -6,10 +6,10 @@ import sys
 
 import golden_moge
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hispatial_jax.dry_run import topology
 from hispatial_jax.moge import variants
 
 _ROOT = pathlib.Path(__file__).parent.parent
@@ -70,25 +70,17 @@ def test_pictures_are_the_same_for_both_and_differ_from_each_other(tool):
   assert (one[0] != one[1]).any()
 
 
-def test_flops_count_loops_as_often_as_they_run(tool):
-  from bench_cases import moge_tpu
-
-  def function(x, kernel):
-    def step(x, _):
-      y = jax.lax.platform_dependent(
-        x, cpu=lambda x: x, default=lambda x: x @ x
-      )
-      return x @ x + y, None
-
-    x, _ = jax.lax.scan(step, x, None, length=5)
-    image = x.reshape(1, 4, 4, 1)
-    return jax.lax.conv_general_dilated(
-      image, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-
-  jaxpr = jax.make_jaxpr(function)(jnp.ones((4, 4)), jnp.ones((3, 3, 1, 7)))
-  found = moge_tpu.count_flops(jaxpr.jaxpr)
-  assert found == 5 * 2 * (2 * 4 * 4 * 4) + 2 * 16 * 9 * 7
+def test_what_a_tpu_would_need(tool, capsys, monkeypatch):
+  # The device here stands for a chip.
+  monkeypatch.setattr(topology, "prepare", lambda dump: None)
+  monkeypatch.setattr(topology, "devices", lambda name: jax.devices())
+  monkeypatch.setattr(topology, "version", lambda: "0.0")
+  assert tool.main(["--tpu", "--size", "56", "--tokens", "16"]) == 0
+  out = capsys.readouterr().out
+  assert out.startswith("moge\none chip of v5e:2x2 as dcn=1 x data=1")
+  assert "dtype float32" in out
+  assert "| model TFLOP (network " in out
+  assert "(the longest)" in out
 
 
 def test_without_a_tpu_compiler_the_way_to_one_is_told(
@@ -100,8 +92,9 @@ def test_without_a_tpu_compiler_the_way_to_one_is_told(
     raise RuntimeError("no libtpu\nmore")
 
   monkeypatch.setattr(topologies, "get_topology_desc", fail)
+  monkeypatch.setattr(topology, "prepare", lambda dump: None)
   assert tool.main(["--tpu"]) == 1
   error = capsys.readouterr().err
-  assert "no TPU compiler (no libtpu)" in error
+  assert "no compiler for v5e:2x2 (no libtpu)" in error
   assert "hispatial_jax[tpu]" in error
   assert "bench_cases" in sys.modules

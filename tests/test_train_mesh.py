@@ -25,6 +25,13 @@ _CONSTRAINTS = {
   # the activations' gradients, the table's gradient and its first value.
   "loss": 10,
 }
+# And those along mesh axis tensor, where it has several devices.
+_TENSOR = {
+  # Queries, keys, values, both halves of the MLP; and their gradients.
+  "layers": 2 * 5,
+  # Likewise of the frozen tower, whose MLP has one; it has no gradients.
+  "image tower": 4,
+}
 
 
 def _start(script, *args, **environment):
@@ -66,24 +73,31 @@ def test_eight_devices_equal_one(words):
     f"{os.environ['QUICK_XLA_FLAGS']} --xla_force_host_platform_device_count=8"
   )
   eight = {"XLA_FLAGS": flags}
+  # Heads that two devices can share, one at a time.
+  heads = ("model.llm.num_kv_heads=2", "model.llm.attn_by_head=True")
+  tool = ("train_mesh_driver.py", words)
   runs = {
-    "one": _start("train_mesh_driver.py", words, 1, 1, 1),
-    "data": _start("train_mesh_driver.py", words, 8, 1, 1, **eight),
-    "fsdp": _start("train_mesh_driver.py", words, 2, 4, 2, **eight),
+    "one": _start(*tool, "1x1x1x1", 1, *heads),
+    "data": _start(*tool, "1x8x1x1", 1, *heads, **eight),
+    "fsdp": _start(*tool, "1x2x4x1", 2, *heads, **eight),
+    "tensor": _start(*tool, "2x1x2x2", 1, *heads, **eight),
   }
   found = dict(zip(runs, _finish(*runs.values()), strict=True))
   for name, (code, _, errors) in found.items():
     assert code == 0, f"{name}: {errors}"
   found = {name: json.loads(out) for name, (_, out, _) in found.items()}
-  assert [found[name]["devices"] for name in runs] == [1, 8, 8]
-  assert found["one"]["sharded"] == found["data"]["sharded"] == 0
-  assert found["fsdp"]["sharded"] == 7
+  assert [found[name]["devices"] for name in runs] == [1, 8, 8, 8]
+  assert [found[name]["sharded"] for name in runs] == [0, 0, 8, 14]
   for name, run in found.items():
     # Sums over devices in another order.
     np.testing.assert_allclose(
       run["losses"], found["one"]["losses"], atol=1e-5, err_msg=name
     )
+    np.testing.assert_allclose(
+      run["moments"], found["one"]["moments"], rtol=1e-3, err_msg=name
+    )
     wanted = run["trainable"] + run["batch"] + sum(_CONSTRAINTS.values())
+    wanted += sum(_TENSOR.values()) if name == "tensor" else 0
     assert run["constraints"] == wanted, name
 
 
@@ -126,15 +140,22 @@ def _losses(folder):
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one(words, alone, tmp_path):
-  two = _pair(words, tmp_path / "two", "--config.total_steps=6")
+def test_two_processes_equal_one(words, alone, tmp_path, monkeypatch):
+  # Of two devices each, which share their rows.
+  flags = os.environ["QUICK_XLA_FLAGS"]
+  monkeypatch.setenv(
+    "QUICK_XLA_FLAGS", f"{flags} --xla_force_host_platform_device_count=2"
+  )
+  shared = "--config.mesh.tensor=2"
+  two = _pair(words, tmp_path / "two", shared, "--config.total_steps=6")
   for code, _, errors in _finish(*two):
     assert code == 0, errors
   losses = [alone, _losses(tmp_path / "two")]
   assert len(losses[0]) == 6
   # Six updates after sums in another order; the loss falls from 8.1 to 6.8.
   np.testing.assert_allclose(losses[1], losses[0], atol=1e-5)
-  again = _finish(*_pair(words, tmp_path / "two", "--config.total_steps=7"))
+  longer = (shared, "--config.total_steps=7")
+  again = _finish(*_pair(words, tmp_path / "two", *longer))
   assert [code for code, _, _ in again] == [0, 0]
   assert "resumed at step 6" in again[0][1]
   assert "step" not in again[1][1]  # only the first one reports

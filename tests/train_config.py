@@ -14,7 +14,13 @@ def get_config(arg=""):
   config.model = sizes.config(
     "toy",
     img={**tower, "image_size": 28, "num_outputs": 16},
-    llm={**tower, "num_kv_heads": 1, "head_dim": 8, "vocab_size": 0},
+    llm={
+      **tower,
+      "num_kv_heads": 1,
+      "head_dim": 8,
+      "vocab_size": 0,
+      "attn_by_head": False,
+    },
     pointmap={"width": 16, "num_outputs": 16, "num_freqs": 2},
   )
   config.optim.lr = 1e-2

@@ -1,28 +1,32 @@
 """What a mesh does to one update; prints a JSON line.
 
-    python tests/train_mesh_driver.py TOKENIZER DATA FSDP ACCUMULATE
+    python tests/train_mesh_driver.py TOKENIZER DCNxDATAxFSDPxTENSOR ACCUMULATE
 
-Counts the sharding constraints in the lowered update, then runs two.
+Counts the sharding constraints in the lowered update, then runs two. More
+arguments are overrides of the config.
 """
 
 import json
 import sys
 
 import jax
+import jax.numpy as jnp
 import train_driver
 
-from hispatial_jax import program, start, train
+from hispatial_jax import program, start
 from hispatial_jax.core import config, mesh, step, tokenizer
 
 
-def main(words, data, fsdp, accumulate):
+def main(words, sizes, accumulate, *overrides):
   """Prints losses, the number of constraints and of sharded leaves."""
   recipe = f"tests/train_config.py:tokenizer={words}"
   # Words that four devices can share.
-  cfg = config.Watched(config.load(recipe, ["model.llm.vocab_size=1472"]))
+  overrides = ["model.llm.vocab_size=1472", *overrides]
+  cfg = config.Watched(config.load(recipe, overrides))
   words = tokenizer.load(words)
   model_cfg = start.model_config(cfg.model, words)
-  grid = mesh.make(data=int(data), fsdp=int(fsdp))
+  sizes = map(int, sizes.split("x"))
+  grid = mesh.make(**dict(zip(mesh.AXES, sizes, strict=True)))
   with mesh.use(grid):
     made = program.build(cfg, model_cfg, grid)
     opt, layout = made.opt, made.layout
@@ -38,7 +42,7 @@ def main(words, data, fsdp, accumulate):
     batches = train_driver.Batches(
       None,
       tokenizer=None,
-      batch_size=train.rows_here(16),
+      batch_size=mesh.rows_here(16, grid),
       process_index=jax.process_index(),
       process_count=jax.process_count(),
     )
@@ -55,6 +59,7 @@ def main(words, data, fsdp, accumulate):
     json.dumps(
       {
         "losses": losses,
+        "moments": [float(jnp.linalg.norm(x)) for x in _moments(state)],
         "constraints": text.count("sdy.sharding_constraint"),
         "trainable": len(jax.tree.leaves(trainable)),
         "sharded": len(sharded),
@@ -63,6 +68,11 @@ def main(words, data, fsdp, accumulate):
       }
     )
   )
+
+
+def _moments(state):
+  """Sums of the gradients and of their squares, leaf by leaf."""
+  return [x for x in jax.tree.leaves(state["opt"]) if x.ndim]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
-"""Devices as a mesh, parameters and batches laid out on it.
+"""Devices as a mesh, batches laid out on it; parameters: see core/layouts.py.
 
     grid = mesh.make(data=-1, fsdp=8)        # -1: all that are left
     with mesh.use(grid):                     # constraints act from here on
-      layout = mesh.shardings(shapes, [(".*", "fsdp")], grid)
       batch = mesh.put_batch(host_batch, grid)
+
+Four axes, from the slowest links to the fastest: `dcn` (slices of a pod, which
+a data centre's network joins), `data` (copies of the parameters), `fsdp` (their
+shards) and `tensor` (heads, hidden units and words). A batch's rows are spread
+over the first three; devices along `tensor` share rows and split the products.
 
 The same code runs on one CPU device, on eight fake ones, on several processes
 and on a pod. Axes are AxisType.Auto and the mesh is set with jax.set_mesh:
@@ -14,7 +18,7 @@ make_mesh's own default (Explicit) stops linen.
 import contextlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -22,38 +26,58 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from hispatial_jax.core import tree
+from hispatial_jax.core import devices as devices_lib
 
-AXES = ("data", "fsdp")
-# Examples are spread over every device, parameters over fsdp alone.
-BATCH = PartitionSpec(AXES)
+AXES = ("dcn", "data", "fsdp", "tensor")
+# Examples are spread over these, parameters over fsdp and tensor.
+ROWS = ("dcn", "data", "fsdp")
+# The words of the table are spread over all devices that share parameters;
+# rows are then those of such a group.
+GROUPS, WORDS = ("dcn", "data"), ("fsdp", "tensor")
+BATCH = PartitionSpec(ROWS)
 REPLICATED = PartitionSpec()
 
 
-def make(*, data: int = -1, fsdp: int = 1, devices=None) -> Mesh:
-  """A mesh of axes data x fsdp over all devices.
+def make(
+  *, dcn: int = 1, data: int = -1, fsdp: int = 1, tensor: int = 1, devices=None
+) -> Mesh:
+  """A mesh of axes dcn x data x fsdp x tensor over all devices.
 
   Args:
-    data, fsdp: sizes; at most one of them -1, which takes the rest.
+    dcn, data, fsdp, tensor: sizes; at most one of them -1, which takes the
+      rest. On a pod of several slices dcn is their number.
     devices: default: all devices of all processes.
 
   Raises:
-    ValueError: the sizes do not multiply to the number of devices.
+    ValueError: the sizes do not multiply to the number of devices, or dcn is
+      not the number of slices.
   """
   devices = jax.devices() if devices is None else list(devices)
-  sizes = {"data": data, "fsdp": fsdp}
+  sizes = {"dcn": dcn, "data": data, "fsdp": fsdp, "tensor": tensor}
+  given = " x ".join(f"{name}={size}" for name, size in sizes.items())
   known = math.prod(size for size in sizes.values() if size != -1)
   free = [name for name, size in sizes.items() if size == -1]
   if len(free) == 1 and known > 0 and len(devices) % known == 0:
     sizes[free[0]] = len(devices) // known
   if math.prod(sizes.values()) != len(devices) or min(sizes.values()) < 1:
     raise ValueError(
-      f"mesh data={data} x fsdp={fsdp} does not fill {len(devices)} devices: "
-      "expected sizes whose product is that number, at most one of them -1"
+      f"mesh {given} does not fill {len(devices)} devices: expected sizes "
+      "whose product is that number, at most one of them -1"
     )
-  kinds = (AxisType.Auto,) * len(AXES)
   shape = tuple(sizes[name] for name in AXES)
-  return jax.make_mesh(shape, AXES, axis_types=kinds, devices=devices)
+  kinds = (AxisType.Auto,) * len(AXES)
+  return Mesh(devices_lib.arrange(shape, devices), AXES, axis_types=kinds)
+
+
+def of(cfg: Mapping[str, Any], devices=None) -> Mesh:
+  """The mesh of a recipe's group `mesh`.
+
+  Args:
+    cfg: sizes by axis; recipes of before may lack dcn and tensor.
+    devices: see `make`.
+  """
+  sizes = {name: cfg[name] for name in AXES if name in cfg}
+  return make(**sizes, devices=devices)
 
 
 @contextlib.contextmanager
@@ -73,10 +97,10 @@ def constrain(x, *axes):
   Args:
     x: pytree of arrays [B, ...].
     *axes: what each axis of a leaf is split over: a name of AXES, several of
-      them, or None; default: axis 0 over all of AXES.
+      them, or None; default: axis 0 over all of ROWS.
   """
   grid = jax.sharding.get_abstract_mesh()
-  wanted = axes or (AXES,)
+  wanted = axes or (ROWS,)
 
   def put(leaf):
     spec = [_part(grid, n, a) for n, a in zip(leaf.shape, wanted, strict=False)]
@@ -87,6 +111,19 @@ def constrain(x, *axes):
   return jax.tree.map(put, x) if set(AXES) <= set(grid.axis_names) else x
 
 
+def split(x, axis: int):
+  """Asks for x [B, ...] with this axis split over `tensor`, rows over ROWS.
+
+  Does nothing where a device has no others to share its rows with: there the
+  compiler knows best.
+  """
+  if axis_size("tensor") == 1:
+    return x
+  wanted = [ROWS, *[None] * (x.ndim - 1)]
+  wanted[axis] = "tensor"
+  return constrain(x, *wanted)
+
+
 def _part(grid, size, names):
   """The names, or None if their devices do not divide the size."""
   names = (names,) if isinstance(names, str) else names or ()
@@ -94,71 +131,10 @@ def _part(grid, size, names):
   return names if names and size % count == 0 else None
 
 
-def axis_size(name: str) -> int:
-  """Devices along an axis of the current mesh; 1 if none is set."""
-  return jax.sharding.get_abstract_mesh().shape.get(name, 1)
-
-
-def fsdp_spec(
-  shape: Sequence[int], itemsize: int, size: int, *, min_bytes: int
-) -> PartitionSpec:
-  """Shards the largest axis that the fsdp size divides.
-
-  Leaves of at most min_bytes, and those without such an axis, are replicated.
-  Of equal axes the last is taken.
-  Source: the rule of big_vision/sharding.py@0127fb6.
-  """
-  if math.prod(shape) * itemsize <= min_bytes or size == 1:
-    return REPLICATED
-  fits = [i for i, n in enumerate(shape) if n % size == 0]
-  if not fits:
-    return REPLICATED
-  axis = max(fits, key=lambda i: (shape[i], i))
-  return PartitionSpec(*[None] * axis, "fsdp")
-
-
-def specs(params, rules, grid: Mesh, *, min_bytes: int = 4 << 20):
-  """Pytree of PartitionSpec by regex rules; every leaf must match one.
-
-  Args:
-    params: nested dict of arrays or shapes.
-    rules: [(regex, layout), ...], first match wins; a layout is "fsdp" (see
-      `fsdp_spec`), "replicate", or axis names by position, say
-      (None, "fsdp").
-    grid: the mesh.
-    min_bytes: leaves of at most so many bytes are replicated by "fsdp".
-
-  Raises:
-    ValueError: unmatched names, or unknown layouts (all listed).
-  """
-  leaves = tree.flatten(params)
-  layouts = tree.match_rules(list(leaves), [tuple(rule) for rule in rules])
-  wrong, out = [], {}
-  for name, leaf in leaves.items():
-    layout = layouts[name]
-    if layout == "replicate":
-      out[name] = REPLICATED
-    elif layout == "fsdp":
-      itemsize = np.dtype(leaf.dtype).itemsize
-      out[name] = fsdp_spec(
-        leaf.shape, itemsize, grid.shape["fsdp"], min_bytes=min_bytes
-      )
-    elif not isinstance(layout, str) and set(layout) <= {None, *AXES}:
-      out[name] = PartitionSpec(*layout)
-    else:
-      wrong.append(f"{name}: {layout!r}")
-  if wrong:
-    raise ValueError(
-      'sharding rules: expected "fsdp", "replicate" or a tuple of None and '
-      f"{AXES}; got\n  " + "\n  ".join(wrong)
-    )
-  return tree.unflatten(out)
-
-
-def shardings(params, rules, grid: Mesh, *, min_bytes: int = 4 << 20):
-  """Pytree of NamedSharding by regex rules (see `specs`)."""
-  layout = specs(params, rules, grid, min_bytes=min_bytes)
-  return named(layout, grid)
+def axis_size(*names: str) -> int:
+  """Devices along axes of the current mesh; 1 if none is set."""
+  shape = jax.sharding.get_abstract_mesh().shape
+  return math.prod(shape.get(name, 1) for name in names)
 
 
 def named(layout, grid: Mesh):
@@ -170,31 +146,41 @@ def named(layout, grid: Mesh):
   return jax.tree.map(lambda s: NamedSharding(grid, s), layout, is_leaf=leaf)
 
 
-def state_shardings(state, param_layout: Mapping[str, Any], grid: Mesh):
-  """Shardings of an optimizer state: moments lie as their parameter does.
+def rows_here(batch_size: int, grid: Mesh) -> int:
+  """This process's share of the global batch.
 
-  Args:
-    state: optax state (or its shapes), which holds trees like the parameters.
-    param_layout: nested dict of NamedSharding of the trainable parameters.
-    grid: the mesh; whatever is not like the parameters is replicated.
+  Raises:
+    ValueError: the batch cannot be divided among the devices, or devices that
+      share rows are of several processes, each with rows of its own.
   """
-  wanted = jax.tree.structure(param_layout)
+  return batch_size // row_groups(batch_size, grid) * len(_local(grid))
 
-  def like(x):
-    return jax.tree.structure(x) == wanted
 
-  replicated = NamedSharding(grid, REPLICATED)
+def row_groups(batch_size: int, grid: Mesh) -> int:
+  """Into how many parts the mesh divides a batch; raises as `rows_here`."""
+  tensor = grid.shape["tensor"]
+  owners = devices_lib.processes(grid.devices).reshape(-1, tensor)
+  if (owners != owners[:, :1]).any():
+    raise ValueError(
+      f"mesh.tensor={tensor}: {tensor} devices would share rows of several "
+      "processes; take a tensor axis that lies within a process"
+    )
+  if batch_size % len(owners):
+    raise ValueError(
+      f"batch_size={batch_size} must be a multiple of the {len(owners)} "
+      f"devices that examples are spread over ({grid.size} in all)"
+    )
+  return len(owners)
 
-  def put(part):
-    if like(part):
-      return param_layout
-    return jax.tree.map(lambda _: replicated, part)
 
-  return jax.tree.map(put, state, is_leaf=like)
+def _local(grid):
+  """Numbers of the row groups whose devices are of this process."""
+  owners = devices_lib.processes(grid.devices).reshape(-1, grid.shape["tensor"])
+  return np.flatnonzero((owners == jax.process_index()).any(axis=1))
 
 
 def put_batch(batch: Mapping[str, np.ndarray], grid: Mesh) -> dict[str, Any]:
-  """Host-local arrays -> global arrays, the first axis over all devices.
+  """Host-local arrays -> global arrays, the first axis over all ROWS.
 
   Args:
     batch: name -> array [B_host, ...]; every process passes its own rows.
@@ -204,7 +190,7 @@ def put_batch(batch: Mapping[str, np.ndarray], grid: Mesh) -> dict[str, Any]:
     ValueError: rows cannot be divided among this process's devices.
   """
   layout = NamedSharding(grid, BATCH)
-  local = len(grid.local_devices)
+  local = len(_local(grid))
   wrong = [f"{k} {v.shape}" for k, v in batch.items() if v.shape[0] % local]
   if wrong:
     raise ValueError(

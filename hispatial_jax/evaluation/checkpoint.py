@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from hispatial_jax.core import config as config_lib
-from hispatial_jax.core import mesh, remote, rundir, tokenizer, tree
+from hispatial_jax.core import layouts, mesh, remote, rundir, tokenizer, tree
 from hispatial_jax.evaluation import models
 from hispatial_jax.evaluators import decoding, predict_fns
 from hispatial_jax.models import hispatial, sizes
@@ -95,11 +95,13 @@ def open(
   else:
     cfg = config_lib.load(config, list(overrides)).to_dict()
   laid = {**_MESH, **cfg.get("mesh", {})}
-  grid = mesh.make(data=laid["data"], fsdp=laid["fsdp"])
+  grid = mesh.of(laid)
   words = load_words(name, cfg.get("tokenizer"))
   with mesh.use(grid):
     arguments, params = load(name, cfg["model"], laid, words, grid)
-  fns = predict_fns.make(hispatial.Model(**arguments), grid)
+  fns = predict_fns.make(
+    hispatial.Model(**arguments), grid, tpu_options=cfg.get("tpu_options", ())
+  )
   decoder = decoding.Decoder(
     fns["generate"],
     words,
@@ -155,7 +157,7 @@ def load(path, model: dict, laid: dict, words, grid):
   else:
     rundir.check_names(rundir.step_folder(path), shapes)
   rules = [tuple(rule) for rule in laid["rules"]]
-  layout = mesh.shardings(shapes, rules, grid, min_bytes=laid["min_bytes"])
+  layout = layouts.shardings(shapes, rules, grid, min_bytes=laid["min_bytes"])
   return model, rundir.load_params(path, shardings=layout)
 
 

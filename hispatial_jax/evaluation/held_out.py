@@ -36,7 +36,7 @@ def evaluate(args) -> None:
   data = data_options(cfg, args.split)
   if args.limit:
     data["num_records"] = args.limit
-  with mesh.use(mesh.make(data=cfg.mesh.data, fsdp=cfg.mesh.fsdp)) as grid:
+  with mesh.use(mesh.of(cfg.mesh)) as grid:
     fns, words, params = load(cfg, args.checkpoint, grid)
     bar = tqdm.tqdm(unit=" questions", desc="answered")
     evaluator = by_level.Evaluator(
@@ -67,7 +67,10 @@ def load(cfg, path, grid):
   model, params = checkpoint.load(
     path, cfg.model.to_dict(), cfg.mesh, words, grid
   )
-  return predict_fns.make(hispatial.Model(**model), grid), words, params
+  fns = predict_fns.make(
+    hispatial.Model(**model), grid, tpu_options=cfg.tpu_options
+  )
+  return fns, words, params
 
 
 def data_options(cfg, split: str) -> dict:

@@ -5,10 +5,10 @@ step: 8 GB for 64 rows of 128 tokens. Here a scan makes those of C positions of
 every row at a time, and takes gradients in the same turn, so that they are
 neither stored nor computed twice.
 
-On a mesh the table lies split over V (see `core.mesh.fsdp_spec`) and stays
-where it is: each device makes its words' logits for every row of its fsdp
-group. The rows' activations travel, some megabytes, not the table's gigabyte,
-and the table's gradient comes out in its shards.
+On a mesh the table lies split over V (see `core.layouts`) and stays where it
+is: each device makes its words' logits for every row of its group. The rows'
+activations travel, some megabytes, not the table's gigabyte, and the table's
+gradient comes out in its shards.
 
 Axis letters are those of `models/hispatial.py`; C positions of a chunk.
 """
@@ -80,9 +80,9 @@ def _scan(
   V, D = table.shape
   C = min(chunk, T) if chunk else T
   turns = -(-T // C)
-  # Over the whole fsdp group the rows are needed only if it splits the words.
-  split = V % mesh.axis_size("fsdp") == 0
-  rows, words = ("data", "fsdp") if split else (mesh.AXES, None)
+  # Over its whole group the rows are needed only if it splits the words.
+  split = V % mesh.axis_size(*mesh.WORDS) == 0
+  rows, words = (mesh.GROUPS, mesh.WORDS) if split else (mesh.ROWS, None)
   w = mesh.constrain(table.astype(x.dtype), words)
 
   def cut(a):

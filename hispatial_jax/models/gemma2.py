@@ -89,6 +89,7 @@ class Attention(nn.Module):
 
     q = weight("q_einsum", (N, D, H), (1,), (2,))("BTD,NDH->BTNH", x)
     k, v = weight("kv_einsum", (2, K, D, H), (2,), (3,))("BSD,cKDH->cBSKH", x)
+    q, k, v = (mesh.split(heads, 2) for heads in (q, k, v))
     scale = jnp.asarray(self.query_scale or H**-0.5, x.dtype)
     q = attention.rotate(q, positions) * scale
     k, parts = attention.rotate(k, positions), []
@@ -135,6 +136,7 @@ class MLP(nn.Module):
       a, b = adapter.factors(self, "gating_einsum_lora_", (2, D, F))
       gate += adapter.product("BTD,DF->BTF", x, a[0], b[0])
       up += adapter.product("BTD,DF->BTF", x, a[1], b[1])
+    gate, up = mesh.split(gate, -1), mesh.split(up, -1)
     hidden = nn.gelu(gate, approximate=True) * up
     out = hidden @ linear.astype(x.dtype)
     if adapter := adapters.get("mlp/linear"):
@@ -184,8 +186,8 @@ class Embedder(nn.Module):
 
     The tokens go to the table's shards, not the table to every device.
     """
-    if self.vocab_size % mesh.axis_size("fsdp") == 0:
-      tokens = mesh.constrain(tokens, "data")
+    if self.vocab_size % mesh.axis_size(*mesh.WORDS) == 0:
+      tokens = mesh.constrain(tokens, mesh.GROUPS)
     rows = self.input_embedding[tokens].astype(jnp.float32)
     return mesh.constrain(rows) * jnp.sqrt(jnp.float32(self.width))
 

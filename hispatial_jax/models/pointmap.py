@@ -108,7 +108,7 @@ def embed(points, kernel, dtype="float32", remat=True):
   rows = rows.reshape(p, 4, p, B * h * w).astype(jnp.float32)
   # Patches stay with their devices: the compiler would rather move features,
   # 37,000 numbers a patch, than the kernel.
-  rows = mesh.constrain(rows, None, None, None, mesh.AXES)
+  rows = mesh.constrain(rows, None, None, None, mesh.ROWS)
   freqs = frequencies(C // 6)
 
   def add_row(tokens, row):

@@ -106,7 +106,8 @@ class Attention(nn.Module):
     D, N = x.shape[-1], self.num_heads
 
     def project(name):
-      return nn.DenseGeneral((N, D // N), dtype=x.dtype, name=name)(x)
+      heads = nn.DenseGeneral((N, D // N), dtype=x.dtype, name=name)(x)
+      return mesh.split(heads, 2)
 
     q, k, v = project("query"), project("key"), project("value")
     q *= jnp.asarray((D // N) ** -0.5, x.dtype)
@@ -126,7 +127,7 @@ class MLP(nn.Module):
   @nn.compact
   def __call__(self, x):
     hidden = nn.Dense(self.mlp_dim, dtype=x.dtype, name="Dense_0")(x)
-    hidden = nn.gelu(hidden, approximate=True)
+    hidden = nn.gelu(mesh.split(hidden, -1), approximate=True)
     return nn.Dense(x.shape[-1], dtype=x.dtype, name="Dense_1")(hidden)
 
 

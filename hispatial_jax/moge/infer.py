@@ -229,9 +229,9 @@ class MoGe:
     put = functools.partial(jax.device_put, device=self._split)
     frame = put(frame_lib.frame([sizes[i] for i in rows], bucket))
     x = frame_lib.resize_in(put(canvas), frame)
-    raw = _network(self._model, self._params, x, frame.aspect)
+    raw = network(self._model, self._params, x, frame.aspect)
     if flip:
-      back = _network(self._model, self._params, x[:, :, ::-1], frame.aspect)
+      back = network(self._model, self._params, x[:, :, ::-1], frame.aspect)
       raw = metric.average(raw, back)
     return metric.point_map(
       raw,
@@ -245,8 +245,15 @@ class MoGe:
 
 
 @functools.partial(jax.jit, static_argnames=("model",))
-def _network(model, params, x, aspect):
-  """One program per model, token grid and batch size."""
+def network(model, params, x, aspect):
+  """What is run of the model; one program per token grid and batch size.
+
+  Args:
+    model: of `variants.build`.
+    params: its parameters.
+    x: f32[B,14r,14c,3] pictures, resized to r x c patches.
+    aspect: f32[B] width / height of the pictures.
+  """
   precision = "highest" if model.dtype == "float32" else "default"
   with jax.default_matmul_precision(precision):
     return model.apply({"params": params}, x, aspect)
