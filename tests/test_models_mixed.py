@@ -116,7 +116,7 @@ def test_uses_add_up():
 
 def _loss(params, batch):
   loss = jnp.sum(params["w"].astype("bfloat16") * batch["x"])
-  return loss.astype(jnp.float32), {"weight": jnp.float32(1)}
+  return loss.astype(jnp.float32), {"weight": jnp.float32(3)}
 
 
 def test_an_update_is_made_in_float32():
@@ -137,10 +137,11 @@ def test_an_update_is_made_in_float32():
 
 def test_microbatches_add_up_in_float32():
   grad_fn = _GRADIENT(_loss, has_aux=True)
-  batch = {"x": jnp.array([1.0, 2.0**-10], jnp.bfloat16)}
+  batch = {"x": jnp.array([1 + 2.0**-7, 2.0**-10], jnp.bfloat16)}
   _, grads = step.accumulated(grad_fn, {"w": jnp.ones(1)}, batch, 2)
   assert grads["w"].dtype == jnp.float32
-  assert grads["w"][0] == (1 + 2.0**-10) / 2
+  want = (1 + 2.0**-7 + 2.0**-10) / 2
+  np.testing.assert_allclose(grads["w"], [want], rtol=1e-6)
 
 
 def test_a_weight_is_read_in_one_dtype():
