@@ -125,6 +125,13 @@ def test_the_fastest_that_fits(cfg, tmp_path):
   assert "\nbest: --set batch_size=128 mesh.dcn=1" in page
 
 
+def test_some_memory_is_left():
+  row = {"bytes": {"together": 14 * _GIB, "HBM": 16 * _GIB}}
+  assert search.fits(row, 2 * _GIB)
+  assert not search.fits(row, 2 * _GIB + 1)
+  assert not search.fits({"error": "crashed"}, 0)
+
+
 def test_nothing_fits(cfg, tmp_path):
   rows = _run(cfg, tmp_path / "s.jsonl", _Compiler(fails="12"))
   assert "nothing fits" in search.table(rows, 0)

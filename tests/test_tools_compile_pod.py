@@ -97,6 +97,38 @@ def test_bad_input_is_one_line(on_cpu, arguments, message, capsys, monkeypatch):
   assert message in error
 
 
+# Stands for Python: fits without remat, does not with, crashes at 8 rows.
+_STUB = """#!/bin/sh
+case "$*" in
+  *batch_size=32*) kill -9 $$ ;;
+  *remat=none*) ;;
+  *) echo noise >&2; echo "compile_pod: does not fit" >&2; exit 1 ;;
+esac
+while [ "$1" != --json ]; do shift; done
+echo '{"bytes": {"together": 1, "HBM": 16}, "examples": 16, "longest": "HBM",
+"least_step_seconds": 0.1, "advice": "HBM: little"}' > "$2"
+"""
+
+
+def test_each_is_compiled_by_a_process_of_its_own(
+  on_cpu, tmp_path, capsys, monkeypatch
+):
+  stub, saved = tmp_path / "python", tmp_path / "found.json"
+  stub.write_text(_STUB)
+  stub.chmod(0o755)
+  monkeypatch.setattr(on_cpu.sys, "executable", str(stub))
+  arguments = ["--config", _RECIPE, "--topology", "v5e:2x2", "--json"]
+  arguments += [str(saved), "--reserve", "0", "--search", "data=1", "tensor=1"]
+  arguments += ["rows=4,8", "remat=none,nothing_saveable"]
+  assert on_cpu.main(arguments) == 0
+  out = capsys.readouterr().out
+  errors = [row.get("error") for row in json.loads(saved.read_text())]
+  crash = "killed by signal 9 (it said nothing)"
+  assert errors == [None, crash, "does not fit"]
+  assert "best: --set batch_size=16 mesh.dcn=1 mesh.data=1 mesh.fsdp=4" in out
+  assert len(saved.with_suffix(".jsonl").read_text().splitlines()) == 1 + 3
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
   importlib.util.find_spec("libtpu") is None, reason="needs libtpu"
