@@ -192,8 +192,9 @@ def test_decoding(cases, name, cap, cache_dtype):
   steps, _ = golden_models.step_logits(
     model, params, prompt, case["tokens"], cache_dtype
   )
-  # Rounding keys to bfloat16 turns noise of 1e-7 into steps of 4e-3.
-  tolerance = 1e-3 if cache_dtype else golden_models.TOLERANCE
+  # Rounding keys to bfloat16 turns noise of 1e-7, which differs from one kind
+  # of processor to another, into steps of 4e-3.
+  tolerance = 2**-7 if cache_dtype else golden_models.TOLERANCE
   golden_models.close(steps[:, 1:], want[:, 1:], tolerance)
   # A log-probability is as exact as the logits that it is a difference of.
   off = np.abs(got["logp"][:, 1:] - case["logp"][:, 1:]).max()
