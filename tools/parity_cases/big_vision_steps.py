@@ -65,13 +65,15 @@ def _none(name) -> float:
 
 
 def _cache_noise(case, prefix, name) -> float:
-  """A twentieth of what the reference's own rounding of the cache changes.
+  """A fifth of what the reference's own rounding of the cache changes.
 
   A few keys lie so near the middle of two bfloat16 numbers that the last bit
-  of float32 decides which of them is stored.
+  of float32 decides which of them is stored. One in some thousand such steps,
+  each four times as large as the rounding's mean, comes to 5 to 13 % of it,
+  from one kind of processor to another.
   """
   exact = case.get(f"decode/f32cache/{name}")
-  return 0.05 * float(np.max(np.abs(case.get(f"{prefix}/{name}") - exact)))
+  return 0.2 * float(np.max(np.abs(case.get(f"{prefix}/{name}") - exact)))
 
 
 def _uncached(case, params, batch, prefix, tokens, cap):
