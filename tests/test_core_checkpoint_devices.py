@@ -15,7 +15,7 @@ from hispatial_jax.core import rundir
 _SCRIPT = """
 import json, sys, zlib
 import jax, jax.numpy as jnp, numpy as np
-from hispatial_jax.core import checkpoint, mesh, optim
+from hispatial_jax.core import checkpoint, layouts, mesh, optim
 
 folder, save = sys.argv[1], sys.argv[2] == "save"
 grid = mesh.make(data=1 if jax.device_count() == 1 else 2, fsdp=-1)
@@ -23,12 +23,12 @@ rng = np.random.default_rng(0)
 draw = lambda *shape: rng.normal(size=shape).astype(np.float32)
 host = {"img": {"kernel": draw(16, 24)},
         "llm": {"scale": draw(5), "w": draw(8, 3).astype(jnp.bfloat16)}}
-layout = mesh.shardings(host, [(".*", "fsdp")], grid, min_bytes=0)
+layout = layouts.shardings(host, [(".*", "fsdp")], grid, min_bytes=0)
 params = jax.tree.map(jax.device_put, host, layout)
 moments = optim.adamw(1e-3).init(params)
 moments = jax.tree.map(lambda x: x + jnp.asarray(0.5, x.dtype)
                        if x.ndim else x, moments)
-places = mesh.state_shardings(moments, layout, grid)
+places = layouts.state_shardings(moments, layout, grid)
 moments = jax.tree.map(jax.device_put, moments, places)
 
 run = checkpoint.Run(folder)

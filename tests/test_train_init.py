@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hispatial_jax import program, start
-from hispatial_jax.core import config, mesh, npz, optim, rundir, tree
+from hispatial_jax.core import config, layouts, mesh, npz, optim, rundir, tree
 from hispatial_jax.models import sizes
 from hispatial_jax.weights import adapters
 
@@ -125,8 +125,9 @@ def test_the_run_of_adapters_trains_them_and_the_heads():
     "pointmap/head",
   }
   # Of a pod's chips each holds the small ones whole.
-  grid = types.SimpleNamespace(shape={"fsdp": 16})
-  specs = mesh.specs(own, cfg.mesh.rules, grid, min_bytes=cfg.mesh.min_bytes)
+  sizes_of = {"dcn": 1, "data": 1, "fsdp": 16, "tensor": 1}
+  grid = types.SimpleNamespace(shape=sizes_of)
+  specs = layouts.specs(own, cfg.mesh.rules, grid, min_bytes=cfg.mesh.min_bytes)
   split = {n for n, s in tree.flatten(specs).items() if "fsdp" in s}
   assert split == {n for n, x in own.items() if x.size * 4 > 4 << 20} != set()
 
