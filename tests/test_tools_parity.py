@@ -3,11 +3,13 @@
 import ast
 import graphlib
 import importlib
+import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -19,10 +21,24 @@ parity = importlib.import_module("parity")
 report = importlib.import_module("parity_cases.report")
 
 
+# A fixture's programs are the same whatever its weights: compiled once.
+_COMPILED = tempfile.TemporaryDirectory(prefix="parity-")
+
+
 def _run(*args):
   """(exit code, compared, failed, output), in a process of its own."""
   command = [sys.executable, str(_TOOLS / "parity.py"), *map(str, args)]
-  done = subprocess.run(command, capture_output=True, text=True, check=False)
+  keep = {
+    "JAX_COMPILATION_CACHE_DIR": _COMPILED.name,
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+  }
+  done = subprocess.run(
+    command,
+    capture_output=True,
+    text=True,
+    check=False,
+    env={**os.environ, **keep},
+  )
   match = re.search(r"^(\d+) compared, (\d+) failed$", done.stdout, re.M)
   assert match, done.stderr
   return done.returncode, int(match[1]), int(match[2]), done.stdout
