@@ -27,6 +27,8 @@ def config(args, *, fused=False) -> dict:
   """Arguments of `hispatial.Model`; only if `fused` it has a point map."""
   from hispatial_jax.models import sizes
 
+  if args.size not in names():
+    raise ValueError(f"--size {args.size}: expected {', '.join(names())}")
   if args.size in _DECODERS:
     values, vocabulary = _DECODERS[args.size]
     llm = dict(zip(_KEYS, values, strict=True), vocab_size=vocabulary)
