@@ -1,15 +1,12 @@
 """Training steps compiled for TPUs that are not there, counted alike."""
 
-import os
 import pathlib
-import re
 import tempfile
-
-import jax
 
 from hispatial_jax import program
 from hispatial_jax.core import chips, hlo, mesh
 from hispatial_jax.core import config as config_lib
+from hispatial_jax.dry_run import figures, memory, topology
 
 _GEMMA = {"3b": "gemma2_2b", "10b": "gemma2_9b", "28b": "gemma2_27b"}
 _FROZEN = "img/(?!head/).*"
@@ -37,31 +34,12 @@ def compare(args) -> dict:
       f"--size {args.size}: big_vision has 3b_448, 10b_224, 28b_896, …"
     )
   big_vision.load()
-  devices = _devices(args.pod)
+  topology.prepare(_DUMP.name)
+  devices = topology.devices(args.pod)
   shape = (args.batch, args.length, int(px))
   theirs = big_vision.lower(devices, _GEMMA[size], *shape, _FROZEN)
   mine = _ours(devices, size, *shape)
   return {"big_vision": _figures(theirs), "ours": _figures(mine)}
-
-
-def _devices(topology):
-  from jax.experimental import topologies
-
-  # Without these libtpu asks the cloud's metadata server what machine this is.
-  os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
-  os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-16")
-  os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
-  # The TPU compiler reads it when it is loaded, which is now.
-  flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_dump_to={_DUMP.name}"
-  os.environ["XLA_FLAGS"] = flags.strip()
-  try:
-    return topologies.get_topology_desc(topology, platform="tpu").devices
-  except Exception as error:  # libtpu raises many kinds; all are told
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    raise RuntimeError(
-      f"no compiler for {topology} ({reason}): pip install "
-      "'hispatial_jax[tpu]', and run one such process at a time"
-    ) from None
 
 
 def _ours(devices, size, rows, length, px):
@@ -77,31 +55,16 @@ def _ours(devices, size, rows, length, px):
 
 
 def _figures(lowered) -> dict:
-  try:
-    compiled = lowered.compile()
-  except jax.errors.JaxRuntimeError as error:
-    raise RuntimeError(str(error).strip().splitlines()[0]) from None
+  compiled = figures.compile_or_tell(lowered)
   stats, cost = compiled.memory_analysis(), hlo.cost(compiled.as_text())
   return {
     "arguments": stats.argument_size_in_bytes,
     "temporaries": stats.temp_size_in_bytes,
-    "temporaries_assigned": _assigned(),
+    "temporaries_assigned": memory.assignment(pathlib.Path(_DUMP.name))[0],
     "flops": cost.flops,
     "hbm_bytes": cost.hbm_bytes,
     "bytes": cost.bytes,
   }
-
-
-def _assigned() -> int | None:
-  """Bytes of temporaries that the newest program's memory was laid out with."""
-  found = pathlib.Path(_DUMP.name).glob("*memory-usage-report.txt")
-  newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
-  if newest is None:
-    return None
-  name = newest.name.replace("memory-usage-report", "buffer-assignment")
-  pattern = r"^allocation \d+: size (\d+), preallocated-temp"
-  found = re.findall(pattern, (newest.parent / name).read_text(), re.MULTILINE)
-  return sum(map(int, found)) if found else None
 
 
 def table(found: dict) -> str:
