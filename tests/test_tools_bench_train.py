@@ -54,7 +54,7 @@ def test_other_losses_are_an_error(tool):
 @pytest.mark.parametrize(
   ("options", "message"),
   [
-    (["--size", "31m"], "--size 31m: expected 30m, 66m"),
+    (["--size", "31m"], "--size 31m (did you mean '30m'?)"),
     (["--px", "30"], "--px 30 is not a multiple of 14"),
     (["--pod", "v5e:4x4", "--batch", "63"], "must be a multiple of the 16"),
     (["--pod", "v4e:4x4"], "did you mean v6e"),

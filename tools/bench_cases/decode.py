@@ -25,10 +25,12 @@ def names() -> list[str]:
 
 def config(args, *, fused=False) -> dict:
   """Arguments of `hispatial.Model`; only if `fused` it has a point map."""
+  from hispatial_jax.core import spec
   from hispatial_jax.models import sizes
 
   if args.size not in names():
-    raise ValueError(f"--size {args.size}: expected {', '.join(names())}")
+    near = spec.did_you_mean(args.size, names())
+    raise ValueError(f"--size {args.size}{near}")
   if args.size in _DECODERS:
     values, vocabulary = _DECODERS[args.size]
     llm = dict(zip(_KEYS, values, strict=True), vocab_size=vocabulary)
