@@ -63,19 +63,23 @@ class Program:
     Returns:
       examples; tokens, rows of the language model; flops, the model's.
     """
+    img = self.model.img
+    side = img["image_size"] // img["patch_size"]
+    return {
+      "examples": rows,
+      "tokens": rows * (side**2 + length - 1),
+      "flops": rows * sum(self.sample_flops(length).values()),
+    }
+
+  def sample_flops(self, length: int) -> dict[str, float]:
+    """Model FLOPs of an example's step, by part; see `flops.of_sample`."""
     towers = {
       name: getattr(self.model, name) for name in ("img", "llm", "pointmap")
     }
     trained = flops.trained_parts(tree.flatten(self.opt.frozen))
-    sample = flops.of_sample(
+    return flops.of_sample(
       towers, length, loss_tokens=self.loss_tokens, trained=trained
     )
-    side = towers["img"]["image_size"] // towers["img"]["patch_size"]
-    return {
-      "examples": rows,
-      "tokens": rows * (side**2 + length - 1),
-      "flops": rows * sum(sample.values()),
-    }
 
 
 def build(cfg, model_cfg, grid) -> Program:

@@ -10,6 +10,7 @@ checkpoint. SIGTERM saves and exits 0. All variation comes by config.
 
 import argparse
 import contextlib
+import functools
 import sys
 import time
 
@@ -113,6 +114,7 @@ def train(cfg, workdir, profile=None) -> dict[str, float]:
     )
     stack.enter_context(contextlib.closing(writer))
     clock = speed.Clock(total, done=done, peak_flops=speed.peak())
+    work = functools.cache(functools.partial(made.work, cfg.batch_size))
     health = guard.Health(run)
     tracing = stack.enter_context(trace.Steps(profile, workdir, done, total))
     report(tracing.note)
@@ -133,7 +135,7 @@ def train(cfg, workdir, profile=None) -> dict[str, float]:
         state, out = update(state, mesh.put_batch(batch, grid))
       health.add(step, ids, out)
       tracing.end(step, out)
-      clock.tick(step, **made.work(cfg.batch_size, batch["text"].shape[1]))
+      clock.tick(step, **work(batch["text"].shape[1]))
       watch.alive(step)
       stopping.look(step)
       last = step == total or stopping.reason

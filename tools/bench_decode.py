@@ -17,7 +17,6 @@ import argparse
 import json
 import os
 import pathlib
-import platform
 import statistics
 import sys
 import tempfile
@@ -101,7 +100,7 @@ def compare(args) -> dict:
           peaks[name] = reply["peak"]
   facts["different_tokens"] = len({t for row in tokens["ours"] for t in row})
   shown = {k: v for k, v in vars(args).items() if k not in ("json", "serve")}
-  found = {"options": shown, **facts, "machine": _machine()}
+  found = {"options": shown, **facts, "machine": turns.machine()}
   for name, times in taken.items():
     found[name] = _figures(args, times, peaks[name])
   rates = [found[name]["tokens_per_second"] for name in _SIDES]
@@ -150,16 +149,6 @@ def table(found) -> str:
       f"| {x['peak_bytes'] / 2**30:.2f} |"
     )
   return "\n".join([*lines, "", f"{found['times_as_fast']:.2f} times as fast"])
-
-
-def _machine() -> str:
-  from importlib import metadata
-
-  versions = ", ".join(
-    f"{name} {metadata.version(name)}" for name in ("jax", "torch")
-  )
-  cores = len(os.sched_getaffinity(0))
-  return f"{platform.machine()}, {cores} cores; {versions}"
 
 
 if __name__ == "__main__":

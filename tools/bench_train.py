@@ -23,7 +23,6 @@ import argparse
 import json
 import os
 import pathlib
-import platform
 import statistics
 import sys
 import tempfile
@@ -109,7 +108,7 @@ def _here(args):
             taken[name].append(reply["seconds"])
         if turn == 1:
           check(losses, 1e-4 if args.dtype == "float32" else 1e-2)
-  found = {"options": _shown(args), **facts, "machine": _machine()}
+  found = {"options": _shown(args), **facts, "machine": turns.machine()}
   found["losses"] = losses
   for name in _SIDES:
     seconds = statistics.median(taken[name])
@@ -176,16 +175,6 @@ def _of_pod(args):
 
 def _shown(args) -> dict:
   return {k: v for k, v in vars(args).items() if k not in ("json", "serve")}
-
-
-def _machine() -> str:
-  from importlib import metadata
-
-  versions = ", ".join(
-    f"{name} {metadata.version(name)}" for name in ("jax", "torch")
-  )
-  cores = len(os.sched_getaffinity(0))
-  return f"{platform.machine()}, {cores} cores; {versions}"
 
 
 if __name__ == "__main__":

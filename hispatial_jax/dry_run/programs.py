@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from hispatial_jax import program
-from hispatial_jax.core import mesh, spec, tokenizer, traced, tree
+from hispatial_jax.core import mesh, spec, tokenizer, traced
 from hispatial_jax.evaluators import predict_fns
 from hispatial_jax.models import flops, hispatial
 from hispatial_jax.moge import dinov2, frame, infer, variants
@@ -62,7 +62,7 @@ class Options:
 def train(cfg, grid, options: Options) -> Lowered:
   """The update that hispatial_jax.train runs."""
   del options
-  model_cfg, made, batch, length = _recipe(cfg, grid)
+  _, made, batch, length = _recipe(cfg, grid)
   state = made.state_shapes()
   trainable, frozen = made.opt.split(state["params"])
   arguments = {
@@ -71,10 +71,8 @@ def train(cfg, grid, options: Options) -> Lowered:
     "optimizer": local_bytes(state["opt"]),
     "batch": local_bytes(batch),
   }
-  trained = flops.trained_parts(tree.flatten(made.opt.frozen))
-  work = _model_flops(cfg, model_cfg, batch, trained)
   stage = made.update.lower(state, batch)
-  return _lowered(stage, arguments, work, batch, length)
+  return _lowered(stage, arguments, made.sample_flops(length), batch, length)
 
 
 def evaluate(cfg, grid, options: Options) -> Lowered:
@@ -85,8 +83,8 @@ def evaluate(cfg, grid, options: Options) -> Lowered:
   fns = predict_fns.programs(made.model, grid, cfg["tpu_options"])
   arguments = {"parameters": local_bytes(params), "batch": local_bytes(batch)}
   stage = fns["loss"]().lower(params, batch)
-  work = _model_flops(cfg, model_cfg, batch, frozenset())
-  return _lowered(stage, arguments, work, batch, length)
+  sample = flops.of_sample(model_cfg, length, trained=frozenset())
+  return _lowered(stage, arguments, sample, batch, length)
 
 
 def decode(cfg, grid, options: Options) -> Lowered:
@@ -187,25 +185,14 @@ def text_rows(data) -> tuple[int, int]:
   return max(lengths), max(questions)
 
 
-def _model_flops(cfg, model_cfg, batch, trained):
-  """By part; the image's parts once for all the questions about it."""
-  images, rows = batch["image"].shape[0], batch["text"].shape[0]
-  sample = flops.of_sample(
-    model_cfg,
-    batch["text"].shape[1],
-    loss_tokens=cfg["loss"]["max_tokens"] if trained else 0,
-    trained=trained,
-  )
-  if rows > images:
-    return {}  # counted for one row of text an image
-  return {name: images * x for name, x in sample.items()}
-
-
-def _lowered(stage, arguments, work, batch, length):
+def _lowered(stage, arguments, sample, batch, length):
+  """With model FLOPs of all rows, from those of one example by part."""
   rows, images = batch["text"].shape[0], batch["image"].shape[0]
   facts = {"batch_size": images, "text_length": length}
+  work = {name: images * x for name, x in sample.items()}
   if rows > images:
     facts["questions"] = rows // images
+    work = {}  # counted for one row of text an image
   return Lowered(stage, arguments, work, facts, images)
 
 

@@ -8,7 +8,7 @@ import importlib.metadata
 import os
 import pathlib
 
-from hispatial_jax.core import chips
+from hispatial_jax.core import chips, storage
 
 
 def prepare(dump: pathlib.Path | str | None = None) -> None:
@@ -46,10 +46,9 @@ def devices(name: str, slices: int = 1) -> list:
   try:
     found = topologies.get_topology_desc(name, platform="tpu", **shape)
   except Exception as error:  # libtpu raises many kinds; all are told
-    reason = (str(error) or type(error).__name__).splitlines()[0]
     raise RuntimeError(
-      f"no compiler for {name} ({reason}): pip install 'hispatial_jax[tpu]', "
-      "and run one such process at a time"
+      f"no compiler for {name} ({storage.first_line(error)}): pip install "
+      "'hispatial_jax[tpu]', and run one such process at a time"
     ) from None
   return list(found.devices)
 

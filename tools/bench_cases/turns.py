@@ -7,9 +7,11 @@ So neither side's threads or memory are in the other's way, and what else the
 machine does hits both alike. A side's peak memory is its process's.
 """
 
+import importlib.metadata
 import json
 import os
 import pathlib
+import platform
 import subprocess
 import sys
 import tempfile
@@ -77,3 +79,12 @@ def peak() -> int:
   status = pathlib.Path("/proc/self/status").read_text()
   line = next(s for s in status.splitlines() if s.startswith("VmHWM:"))
   return int(line.split()[1]) * 1024
+
+
+def machine() -> str:
+  """What both sides run on, and their libraries."""
+  versions = ", ".join(
+    f"{name} {importlib.metadata.version(name)}" for name in ("jax", "torch")
+  )
+  cores = len(os.sched_getaffinity(0))
+  return f"{platform.machine()}, {cores} cores; {versions}"
