@@ -187,13 +187,7 @@ def main(argv=None) -> int:
     # Storage errors are raised, and said once; orbax would log them before.
     logging.set_verbosity(logging.FATAL)
   try:
-    if flags.coordinator or flags.distributed:
-      rendezvous.join(
-        flags.coordinator,
-        flags.num_processes,
-        flags.process_id,
-        wait_s=flags.wait_s,
-      )
+    rendezvous.join_as_told(flags, wait_s=flags.wait_s)
     cfg = config_lib.load(flags.config, overrides)
     if flags.dry_run:
       here.show(cfg)

@@ -28,9 +28,12 @@ def main(photos, out, given):
   )
   workers, coordinator = take("workers", 1), take("coordinator", None)
   if take("on_devices", False):
+    from hispatial_jax.core import rendezvous
     from hispatial_jax.precompute import devices
 
-    devices.start(coordinator, 2, take("process", 0))
+    process = take("process", 0)
+    if coordinator:
+      rendezvous.join(coordinator, 2, process)
     crew = devices.Crew(precompute_fakes.load, threads=2)
   else:
     from hispatial_jax.precompute import beam

@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from hispatial_jax.core import chips, hlo
-from hispatial_jax.dry_run import figures, memory, programs, work
+from hispatial_jax.dry_run import assigned, figures, programs, work
 
 
 def test_what_does_not_fit_is_told_in_bytes():
@@ -28,28 +28,73 @@ allocation 416: size 2686566912, preallocated-temp:
  value: <8 dot.2{0} @0> (size=552075264,offset=9000000): bf16[5,2304]{1,0}
  value: <6 copy.3 @0> (size=552075264,offset=9000000): bf16[5,2304]{1,0}
  value: <5 add.4 @0> (size=552075264,offset=9000000): f32[4,1152]{1,0}
+ value: <4 while.5{1} (phi) @0> (size=4096,offset=700000): bf16[8,256]{1,0}
+ value: <3 dus.6 @0> (size=4096,offset=700000): bf16[8,256]{1,0}
+ value: <2 dot.7 @0> (size=2048,offset=800000): f32[4,128]{1,0}
+ value: <1 copy.8 @0> (size=1024,offset=900000): bf16[4,128]{1,0}
 allocation 420: size 117440512, color 1, preallocated-temp:
  value: <1 copy.1 @1> (size=117440512,offset=0): bf16[999]{0:S(1)}
 
 Total bytes used: 4661207116 (4.34GiB)
 """
 _PROGRAM = """HloModule m
-  ROOT %dot.2 = (bf16[5,2304]{1,0}) dot(%a), metadata={op_name="jit(update)/\
+  %fusion.1 = bf16[26,4,1151]{2,1,0} fusion(%a), metadata={op_name="jit(u)/\
+jvp(Model.pre_logits)/llm/while/body/mlp/dot_general"}
+  %dus.6 = bf16[8,256]{1,0} fusion(%b), metadata={op_name="jit(u)/transpose\
+(jvp(Model.pre_logits))/llm/while/body/dynamic_update_slice"}
+  %dot.7 = f32[4,128]{1,0} dot(%c), metadata={op_name="jit(update)/jvp()/BD,\
+VD->BV/dot_general"}
+  %copy.8 = bf16[4,128]{1,0} copy(%fusion.1)
+  ROOT %dot.2 = (bf16[5,2304]{1,0}) dot(%a), metadata={op_name="jit(u)/\
 transpose(jvp(Model.pre_logits))/llm/layers/while/body/closed_call/mlp/dot"}
+"""
+# The largest array, dot.2, comes when what else there was has gone.
+_TIMES = """HloLiveRange (max 9):
+  InstructionSequence:
+    0:fusion.1
+  BufferLiveRange:
+    fusion.1{}:0-3
+    while.5{1}:1-4
+    dot.7{}:2-3
+    copy.8{}:3-4
+    dot.2{0}:5-9
+  Live ranges at 3 (peak):
+    fusion.1{}: 8388608
 """
 
 
-def test_the_compilers_buffer_assignment(tmp_path):
-  assert memory.assignment(tmp_path) == (None, [])
-  stem = tmp_path / "module_0000.jit_update.after_optimizations"
+def _dump(folder, times):
+  stem = folder / "module_0000.jit_update.after_optimizations"
   pathlib.Path(f"{stem}-buffer-assignment.txt").write_text(_ASSIGNMENT)
   pathlib.Path(f"{stem}.txt").write_text(_PROGRAM)
-  size, largest = memory.assignment(tmp_path)
-  assert size == 2686566912  # of HBM alone
-  assert largest == [
+  pathlib.Path(f"{stem}-live-range.txt").write_text(times)
+  return assigned.read(folder)
+
+
+def test_the_compilers_buffer_assignment(tmp_path):
+  assert assigned.read(tmp_path) is None
+  held = _dump(tmp_path, "")
+  assert held.size == 2686566912  # of HBM alone
+  assert held.largest()[:2] == [
     "526 MiB 2 x bf16[5,2304], f32[4,1152]: gradient of llm/layers/mlp/dot",
-    "8 MiB bf16[26,4,1151]",
+    "8 MiB bf16[26,4,1151]: llm/mlp/dot_general",
   ]
+  assert held.at_peak({2048}) == {}  # no times are known
+
+
+def test_kinds_of_what_is_held_at_the_fullest_moment(tmp_path):
+  small = _TIMES.replace("dot.2{0}:5-9", "dot.2{0}:5-4")
+  assert _dump(tmp_path, small).at_peak({8 * 256}) == {
+    "gradients of weights": 4096,  # the loop's, named as what it puts there
+    "logits": 2048,
+    "activations of the forward pass": 8388608 + 1024,  # and their copy
+  }
+  assert _dump(tmp_path, _TIMES).at_peak({5 * 2304}) == {
+    "gradients of weights": 552075264
+  }
+  assert _dump(tmp_path, _TIMES).at_peak({1}) == {
+    "gradients of activations": 552075264
+  }
 
 
 def _cost(**collectives):

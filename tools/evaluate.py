@@ -197,15 +197,11 @@ def _inside(data, name: str, several: bool) -> pathlib.Path:
 
 
 def _join(args) -> None:
+  # Where no device is used, JAX need not be loaded.
   if args.coordinator or args.distributed:
-    from hispatial_jax.precompute import devices
+    from hispatial_jax.core import rendezvous
 
-    devices.start(
-      args.coordinator,
-      args.num_processes,
-      args.process_id,
-      distributed=args.distributed,
-    )
+    rendezvous.join_as_told(args)
 
 
 def _model(args):

@@ -133,14 +133,10 @@ def _crew(args, flags, own):
   load = _loader(args)
   if not args.on_devices:
     return command.beam_crew(args, flags, own, load)
+  from hispatial_jax.core import rendezvous
   from hispatial_jax.precompute import devices, work
 
-  devices.start(
-    args.coordinator,
-    args.num_processes,
-    args.process_id,
-    distributed=args.distributed,
-  )
+  rendezvous.join_as_told(args)
   return devices.Crew(load, args.threads or work.THREADS)
 
 

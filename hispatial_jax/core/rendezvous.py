@@ -67,6 +67,23 @@ def join(
   sys.excepthook = show_and_leave
 
 
+def join_as_told(flags, *, wait_s: float = WAIT_S) -> None:
+  """Joins the other processes, if a command's flags speak of any.
+
+  Args:
+    flags: coordinator, num_processes, process_id, of `join`; distributed: the
+      environment tells them.
+    wait_s: of `join`.
+
+  Raises:
+    ValueError: see `join`.
+  """
+  if flags.coordinator or flags.distributed:
+    join(
+      flags.coordinator, flags.num_processes, flags.process_id, wait_s=wait_s
+    )
+
+
 def leave(status: int) -> None:
   """Ends a process that failed alone; returns where there are no others.
 

@@ -47,7 +47,9 @@ def of(
   if hlo_file:
     hlo_file.write_text(text)
   cost = hlo.cost(text, unknown_trips=lowered.turns)
-  found = memory.read(compiled.memory_analysis(), lowered.arguments, dump)
+  found = memory.read(
+    compiled.memory_analysis(), lowered.arguments, lowered.weights, dump
+  )
   hbm = hbm or (chip.hbm if chip else None)
   if hbm:
     found["bytes"]["HBM"] = hbm

@@ -26,6 +26,7 @@ class Lowered:
   Attributes:
     stage: of jax, to `compile()`.
     arguments: {kind: bytes of a device}.
+    weights: how many numbers the parameters have, whole or in parts.
     model_flops: {part: FLOPs of all devices} that it cannot do without.
     facts: what it was made for, to print.
     examples: rows of all devices.
@@ -34,6 +35,7 @@ class Lowered:
 
   stage: Any
   arguments: Mapping[str, int]
+  weights: frozenset[int]
   model_flops: Mapping[str, float]
   facts: Mapping[str, Any]
   examples: int
@@ -72,7 +74,9 @@ def train(cfg, grid, options: Options) -> Lowered:
     "batch": local_bytes(batch),
   }
   stage = made.update.lower(state, batch)
-  return _lowered(stage, arguments, made.sample_flops(length), batch, length)
+  counts = part_sizes(state["params"])
+  sample = made.sample_flops(length)
+  return _lowered(stage, arguments, counts, sample, batch, length)
 
 
 def evaluate(cfg, grid, options: Options) -> Lowered:
@@ -84,7 +88,8 @@ def evaluate(cfg, grid, options: Options) -> Lowered:
   arguments = {"parameters": local_bytes(params), "batch": local_bytes(batch)}
   stage = fns["loss"]().lower(params, batch)
   sample = flops.of_sample(model_cfg, length, trained=frozenset())
-  return _lowered(stage, arguments, sample, batch, length)
+  counts = part_sizes(params)
+  return _lowered(stage, arguments, counts, sample, batch, length)
 
 
 def decode(cfg, grid, options: Options) -> Lowered:
@@ -98,8 +103,9 @@ def decode(cfg, grid, options: Options) -> Lowered:
   fns = predict_fns.programs(model, grid, cfg["tpu_options"])
   run = fns["generate"](max_new_tokens=options.new_tokens)
   arguments = {"parameters": local_bytes(params), "batch": local_bytes(prompt)}
+  stage, counts = run.lower(params, prompt), part_sizes(params)
   return dataclasses.replace(
-    _lowered(run.lower(params, prompt), arguments, {}, batch, length),
+    _lowered(stage, arguments, counts, {}, batch, length),
     turns=options.new_tokens - 1,
   )
 
@@ -142,7 +148,8 @@ def moge(cfg, grid, options: Options) -> Lowered:
     "dtype": options.dtype,
   }
   work = {"network": traced.flops(stage.jaxpr.jaxpr)}
-  return Lowered(stage.lower(), arguments, work, facts, count)
+  counts = part_sizes(params)
+  return Lowered(stage.lower(), arguments, counts, work, facts, count)
 
 
 LOWER = {"train": train, "decode": decode, "evaluate": evaluate, "moge": moge}
@@ -185,7 +192,7 @@ def text_rows(data) -> tuple[int, int]:
   return max(lengths), max(questions)
 
 
-def _lowered(stage, arguments, sample, batch, length):
+def _lowered(stage, arguments, weights, sample, batch, length):
   """With model FLOPs of all rows, from those of one example by part."""
   rows, images = batch["text"].shape[0], batch["image"].shape[0]
   facts = {"batch_size": images, "text_length": length}
@@ -193,7 +200,7 @@ def _lowered(stage, arguments, sample, batch, length):
   if rows > images:
     facts["questions"] = rows // images
     work = {}  # counted for one row of text an image
-  return Lowered(stage, arguments, work, facts, images)
+  return Lowered(stage, arguments, weights, work, facts, images)
 
 
 def _like(x, dtype):
@@ -206,3 +213,13 @@ def local_bytes(shapes) -> int:
     x.dtype.itemsize * math.prod(x.sharding.shard_shape(x.shape))
     for x in jax.tree.leaves(shapes)
   )
+
+
+def part_sizes(shapes) -> frozenset[int]:
+  """Sizes of matrices: whole, a device's part, and of a layer of a stack."""
+  out = set()
+  for x in jax.tree.leaves(shapes):
+    for shape in (x.shape, x.sharding.shard_shape(x.shape)):
+      # A leaf's first axes are layers, and the gate and input of an MLP.
+      out |= {math.prod(shape[n:]) for n in range(min(3, len(shape) - 1))}
+  return frozenset(out)

@@ -28,7 +28,11 @@ def _head(found):
 
 def _memory(found):
   lines = ["| of a chip | GiB |", "|---|---:|"]
-  lines += [f"| {k} | {_gib(x)} |" for k, x in found["bytes"].items()]
+  for kind, size in found["bytes"].items():
+    lines.append(f"| {kind} | {_gib(size)} |")
+    if kind == "temporaries":
+      at_peak = found["temporaries_at_peak"].items()
+      lines += [f"| – at their peak: {k} | {_gib(x)} |" for k, x in at_peak]
   if found["largest_temporaries"]:
     lines += ["", "largest temporaries (one memory, several in turn):"]
     lines += [f"  {row}" for row in found["largest_temporaries"]]

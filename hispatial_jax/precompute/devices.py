@@ -23,26 +23,6 @@ from hispatial_jax.precompute import plan, watch, work
 from hispatial_jax.precompute import store as store_lib
 
 
-def start(
-  coordinator: str | None = None,
-  processes: int | None = None,
-  process: int | None = None,
-  *,
-  distributed: bool = False,
-) -> None:
-  """Joins the other processes, if there are any.
-
-  Args:
-    coordinator: HOST:PORT of process 0, where nothing tells it.
-    processes, process: how many, and which one this is.
-    distributed: join as the environment (a TPU pod, SLURM) says.
-  """
-  if coordinator:
-    jax.distributed.initialize(coordinator, processes, process)
-  elif distributed:
-    jax.distributed.initialize()
-
-
 @dataclasses.dataclass(frozen=True)
 class Crew:
   """The devices of all processes.
