@@ -16,7 +16,7 @@ import collections
 import dataclasses
 import re
 
-from hispatial_jax.core import hlo_text
+from hispatial_jax.core import hlo_moved, hlo_text
 
 # They move nothing, or what they do is counted at the other half of a pair.
 _FREE = {
@@ -24,13 +24,6 @@ _FREE = {
   "after-all", "partition-id", "replica-id", "conditional", "call",
   "opt-barrier", "iota",
 }  # fmt: skip
-_COLLECTIVES = (
-  "all-gather",
-  "all-reduce",
-  "reduce-scatter",
-  "all-to-all",
-  "collective-permute",
-)
 
 
 @dataclasses.dataclass
@@ -118,7 +111,7 @@ class Program:
     total.flops += self._flops(line, lines)
     self._add_collective(total, line, lines)
     if line.opcode not in _FREE and not line.opcode.endswith("-done"):
-      moved = [*self._read(line, lines), *self._written(line, lines)]
+      moved = hlo_moved.of(self.computations, line, lines)
       total.bytes += sum(size for size, _ in moved)
       total.hbm_bytes += sum(size for size, hbm in moved if hbm)
 
@@ -136,7 +129,7 @@ class Program:
     kind = line.opcode.removesuffix("-start")
     if kind == "fusion":
       part = self.computations[hlo_text.called(line)[0]]
-      inner = _collective_in(part)
+      inner = hlo_moved.collective_in(part)
       if inner is None or (hlo_text.aliases(line) and not _starts(part)):
         return  # a later step of an asynchronous one
       # An all-reduce fused with a slice of its result is a reduce-scatter.
@@ -145,7 +138,7 @@ class Program:
       )
       kind = "reduce-scatter" if sliced else inner.opcode
       line, lines = inner, part
-    if kind not in _COLLECTIVES:
+    if kind not in hlo_moved.COLLECTIVES:
       return
     operands = [lines[name].shape for name in line.operands if name in lines]
     devices = hlo_text.group_size(line.attributes)
@@ -158,103 +151,6 @@ class Program:
     }.get(kind, share)
     total.collectives[kind].count += 1
     total.collectives[kind].bytes += sent * factor
-
-  def _read(self, line, lines):
-    """[(bytes, whether in HBM)] of the operands."""
-    shapes = [lines[name].shape for name in line.operands if name in lines]
-    whole = [hlo_text.arrays(shape) for shape in shapes]
-    if line.opcode in ("dynamic-slice", "slice", "slice-start", "gather"):
-      # No more than is handed on is read.
-      return [
-        (size, whole[0][0][1]) for size, _ in hlo_text.arrays(line.shape)[:1]
-      ]
-    if line.opcode in ("dynamic-update-slice", "scatter"):
-      return whole[1]
-    if line.opcode != "fusion":
-      return [pair for pairs in whole for pair in pairs]
-    part = self.computations[hlo_text.called(line)[0]]
-    state = self._state(line).values()
-    out = []
-    for n, pairs in enumerate(whole):
-      if n in state:
-        continue
-      sizes = [size for size, _ in pairs]
-      used = min(self._used(part, n, sum(sizes)), sum(sizes))
-      out.append((used, all(hbm for _, hbm in pairs)))
-    return out
-
-  def _written(self, line, lines):
-    """[(bytes, whether in HBM)] of the results."""
-    if line.opcode.endswith("-start"):
-      # (operands, results, …) of an asynchronous pair; the operand was read.
-      return hlo_text.arrays(line.shape)[1:2]
-    if line.opcode == "dynamic-update-slice":
-      return hlo_text.arrays(lines[line.operands[1]].shape)
-    if line.opcode != "fusion":
-      return hlo_text.arrays(line.shape)
-    part = self.computations[hlo_text.called(line)[0]]
-    root = next(i for i in part.values() if i.root)
-    roots = [root]
-    if root.opcode == "tuple":
-      roots = [part[name] for name in root.operands]
-    out, state = [], self._state(line)
-    for n, (size, hbm) in enumerate(hlo_text.arrays(line.shape)):
-      if n in state:
-        continue
-      where, made = self._maker(part, roots[n] if n < len(roots) else root)
-      if made.opcode == "dynamic-update-slice":
-        size = sum(s for s, _ in hlo_text.arrays(where[made.operands[1]].shape))
-      out.append((size, hbm))
-    return out
-
-  def _maker(self, part, line):
-    """What makes a result, through fusions inside the fusion: (part, line)."""
-    while True:
-      if line.opcode == "fusion":
-        part = self.computations[hlo_text.called(line)[0]]
-        line = next(i for i in part.values() if i.root)
-      elif line.opcode in ("bitcast", "copy") and line.operands[0] in part:
-        line = part[line.operands[0]]
-      else:
-        return part, line
-
-  def _used(self, part, number, size):
-    """Bytes of a fusion's parameter that it reads: of a slice, the slice."""
-    name = next(
-      i.name
-      for i in part.values()
-      if i.opcode == "parameter" and i.text == str(number)
-    )
-    names, total = {name}, 0.0
-    for line in part.values():
-      hits = [n for n, operand in enumerate(line.operands) if operand in names]
-      if not hits:
-        continue
-      if line.opcode == "bitcast":
-        names.add(line.name)
-      elif line.opcode == "fusion":
-        inner = self.computations[hlo_text.called(line)[0]]
-        total += max(self._used(inner, n, size) for n in hits)
-      elif line.opcode in ("dynamic-slice", "slice", "gather"):
-        total += sum(s for s, _ in hlo_text.arrays(line.shape))
-      elif line.opcode == "dynamic-update-slice" and hits == [0]:
-        continue  # written into, not read
-      elif line.opcode == "tuple":
-        continue  # handed on
-      else:
-        return size
-    return total
-
-  def _state(self, line):
-    """Aliases of a fusion that carries an asynchronous collective.
-
-    Those buffers are handed on from step to step; they move once, at the start.
-    """
-    part = self.computations[hlo_text.called(line)[0]]
-    carries = _collective_in(part) or any(
-      "AsyncCollective" in i.attributes for i in part.values()
-    )
-    return hlo_text.aliases(line) if carries else {}
 
   def trips(self, line, lines) -> int:
     """How often a `while` runs its body.
@@ -292,10 +188,6 @@ class Program:
     ]
     step = next((n for n in step if n is not None), 1)
     return -(-(limits[0] - (begin or 0)) // step)
-
-
-def _collective_in(part):
-  return next((i for i in part.values() if i.opcode in _COLLECTIVES), None)
 
 
 def _starts(part):
