@@ -4,9 +4,11 @@ import os
 import pathlib
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# For processes that tests start: most of their time is LLVM's, and what they
-# run, they run for a blink. Numbers of golden files are compared in this one.
-os.environ["QUICK_XLA_FLAGS"] = "--xla_backend_optimization_level=0"
+# Two thirds of the tests' time would be LLVM's, for programs that run for a
+# blink. The tests of tools/parity.py compare all golden numbers without this.
+QUICK = "--xla_backend_optimization_level=0"
+os.environ["QUICK_XLA_FLAGS"] = QUICK
+os.environ.setdefault("XLA_FLAGS", QUICK)
 
 import hypothesis
 import jax

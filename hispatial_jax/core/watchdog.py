@@ -75,13 +75,13 @@ class Watchdog:
       silent = time.monotonic() - (self._begin if first else self._heard)
       if silent > limit and not self._told:
         self._told = True
+        self._tell(self.stalls + 1, silent)
         self.stalls += 1
-        self._tell(silent)
 
-  def _tell(self, silent: float) -> None:
+  def _tell(self, number: int, silent: float) -> None:
     process = jax.process_index()
     head = (
-      f"stall {self.stalls}: no step has ended for {silent:.0f} s after step "
+      f"stall {number}: no step has ended for {silent:.0f} s after step "
       f"{self._step} (process {process}); stacks of all threads:\n"
     )
     with tempfile.TemporaryFile("w+") as file:
@@ -89,7 +89,7 @@ class Watchdog:
       file.seek(0)
       text = head + file.read()
     print(text, file=sys.stderr, flush=True)
-    name = f"step{self._step}-process{process}-{self.stalls}.txt"
+    name = f"step{self._step}-process{process}-{number}.txt"
     try:
       self._folder.mkdir(parents=True, exist_ok=True)
       (self._folder / name).write_text(text)
