@@ -6,9 +6,8 @@ import pathlib
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Two thirds of the tests' time would be LLVM's, for programs that run for a
 # blink. The tests of tools/parity.py compare all golden numbers without this.
-QUICK = "--xla_backend_optimization_level=0"
-os.environ["QUICK_XLA_FLAGS"] = QUICK
-os.environ.setdefault("XLA_FLAGS", QUICK)
+os.environ["QUICK_XLA_FLAGS"] = "--xla_backend_optimization_level=0"
+os.environ.setdefault("XLA_FLAGS", os.environ["QUICK_XLA_FLAGS"])
 
 import hypothesis
 import jax
