@@ -37,6 +37,11 @@ def test_both_sides_make_the_same_tokens_and_are_measured(
     assert found[name]["peak_bytes"] > 2**27  # a process with a library
   rates = [found[name]["tokens_per_second"] for name in tool._SIDES]
   assert found["times_as_fast"] == pytest.approx(rates[0] / rates[1])
+  # The decoder: a table of 300, a layer of 128 wide, and its last norm.
+  layer = 128 * (8 + 4) * 32 + 3 * 128 * 512 + 4 * 128
+  assert found["decoder_bytes"] == 4 * (300 * 128 + layer + 128)
+  assert found["weights_read_seconds"] > 0
+  assert "reading the decoder's 1 MB once: " in shown
 
 
 def test_other_tokens_are_an_error(tool):

@@ -10,7 +10,9 @@ its own, on the same CPU. Both get the same pictures and prompts and make --new
 tokens by greedy choice, whatever ends an answer; that the tokens are the same
 is checked first. Then they take turns. Medians are printed: the time to the
 first token (the whole prompt is read for it), the time of each further one,
-all new tokens over all the time, and the most memory that the process held.
+all new tokens over all the time, and the most memory that the process held. A
+further token needs all weights of the decoder: the time that all cores take to
+read as many bytes, measured in between, is what no code can do without.
 """
 
 import argparse
@@ -79,7 +81,7 @@ def compare(args) -> dict:
     RuntimeError: a side failed.
   """
   taken = {name: {"first": [], "all": []} for name in _SIDES}
-  tokens, peaks = {}, {}
+  tokens, peaks, read = {}, {}, []
   with tempfile.TemporaryDirectory() as folder:
     facts = decode.write(args, pathlib.Path(folder))
     command = [sys.executable, __file__, "--serve"]
@@ -98,9 +100,11 @@ def compare(args) -> dict:
           reply = side.ask({"new": args.new})
           taken[name]["all"].append(reply["seconds"])
           peaks[name] = reply["peak"]
+        read.append(turns.seconds_to_read(facts["decoder_bytes"]))
   facts["different_tokens"] = len({t for row in tokens["ours"] for t in row})
   shown = {k: v for k, v in vars(args).items() if k not in ("json", "serve")}
   found = {"options": shown, **facts, "machine": turns.machine()}
+  found["weights_read_seconds"] = statistics.median(read)
   for name, times in taken.items():
     found[name] = _figures(args, times, peaks[name])
   rates = [found[name]["tokens_per_second"] for name in _SIDES]
@@ -148,7 +152,16 @@ def table(found) -> str:
       f"| {1e3 * x['token_seconds']:.1f} | {x['tokens_per_second']:.0f} "
       f"| {x['peak_bytes'] / 2**30:.2f} |"
     )
-  return "\n".join([*lines, "", f"{found['times_as_fast']:.2f} times as fast"])
+  seconds, size = found["weights_read_seconds"], found["decoder_bytes"]
+  return "\n".join(
+    [
+      *lines,
+      "",
+      f"{found['times_as_fast']:.2f} times as fast",
+      f"reading the decoder's {size / 1e6:.0f} MB once: {1e3 * seconds:.1f} ms "
+      f"({size / 1e9 / seconds:.0f} GB/s)",
+    ]
+  )
 
 
 if __name__ == "__main__":

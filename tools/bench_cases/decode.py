@@ -1,5 +1,6 @@
 """What tools/bench_decode.py measures: models, prompts, and both codes."""
 
+import collections
 import json
 import pathlib
 import time
@@ -57,18 +58,27 @@ def config(args, *, fused=False) -> dict:
 def write(args, folder: pathlib.Path) -> dict:
   """Random weights as Hugging Face's files, and prompts; says what they are."""
   cfg = config(args)
-  count = write_weights(cfg, folder)
+  counts = write_weights(cfg, folder)
   rng = np.random.default_rng(0)
   side = cfg["img"]["image_size"]
   image = rng.uniform(-1, 1, (args.batch, side, side, 3)).astype(np.float32)
   # 0 to 2 are for padding, end and begin.
   text = rng.integers(3, cfg["llm"]["vocab_size"], (args.batch, args.text))
   np.savez(folder / "prompts.npz", image=image, text=text.astype(np.int32))
-  return {"parameters": count, "image_tokens": (side // 14) ** 2}
+  size = {"float32": 4, "bfloat16": 2}[cfg["dtype"]]
+  return {
+    "parameters": sum(counts.values()),
+    "decoder_bytes": size * counts["llm"],
+    "image_tokens": (side // 14) ** 2,
+  }
 
 
-def write_weights(cfg, folder: pathlib.Path) -> int:
-  """Random weights: Hugging Face's, pointmap.npz; ours.json. Their number."""
+def write_weights(cfg, folder: pathlib.Path) -> dict[str, int]:
+  """Random weights: Hugging Face's, pointmap.npz; ours.json.
+
+  Returns:
+    {"img" | "llm" | "pointmap": number of parameters}.
+  """
   from hispatial_jax.core import tree
   from hispatial_jax.models import sizes
   from hispatial_jax.weights import export, lazy, source
@@ -87,7 +97,10 @@ def write_weights(cfg, folder: pathlib.Path) -> int:
   plain = source.Checkpoint(arrays, {**cfg, "pointmap": None}, "npz")
   export.save(folder / "model", plain, "huggingface", dtype=cfg["dtype"])
   (folder / "ours.json").write_text(json.dumps(cfg))
-  return sum(x.size for x in shapes.values())
+  counts = collections.Counter()
+  for name, x in shapes.items():
+    counts[name.split("/")[0]] += x.size
+  return dict(counts)
 
 
 def ours(folder: pathlib.Path):

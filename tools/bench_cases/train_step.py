@@ -20,7 +20,7 @@ _RATE, _DECAY, _CLIP = 2e-5, 0.1, 1.0
 def write(args, folder: pathlib.Path) -> dict:
   """Random weights and a batch of training; says what they are."""
   cfg = decode.config(args, fused=True)
-  count = decode.write_weights(cfg | {"dtype": "float32"}, folder)
+  counts = decode.write_weights(cfg | {"dtype": "float32"}, folder)
   (folder / "ours.json").write_text(json.dumps(cfg))
   rng = np.random.default_rng(0)
   side, rows = cfg["img"]["image_size"], args.batch
@@ -36,7 +36,7 @@ def write(args, folder: pathlib.Path) -> dict:
     mask_ar=np.broadcast_to(answer, text.shape).astype(np.int32),
     mask_loss=np.broadcast_to(answer, text.shape).astype(np.int32),
   )
-  return {"parameters": count, "image_tokens": (side // 14) ** 2}
+  return {"parameters": sum(counts.values()), "image_tokens": (side // 14) ** 2}
 
 
 def ours(folder: pathlib.Path):

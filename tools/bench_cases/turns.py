@@ -7,6 +7,7 @@ So neither side's threads or memory are in the other's way, and what else the
 machine does hits both alike. A side's peak memory is its process's.
 """
 
+import concurrent.futures
 import importlib.metadata
 import json
 import os
@@ -15,6 +16,9 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
+
+import numpy as np
 
 
 class Side:
@@ -88,3 +92,14 @@ def machine() -> str:
   )
   cores = len(os.sched_getaffinity(0))
   return f"{platform.machine()}, {cores} cores; {versions}"
+
+
+def seconds_to_read(size: int) -> float:
+  """That all cores together take to read so many bytes of memory once."""
+  cores = len(os.sched_getaffinity(0))
+  parts = np.array_split(np.ones(size // 4, np.float32), cores)
+  with concurrent.futures.ThreadPoolExecutor(cores) as pool:
+    list(pool.map(np.max, parts))  # threads start, pages are there
+    begin = time.perf_counter()
+    list(pool.map(np.max, parts))
+    return time.perf_counter() - begin
