@@ -59,7 +59,7 @@ _EXTRAS = {
     # The release that the reference numbers were made with.
     "torch==2.13.0",
     "pytest>=8",
-    "pytest-xdist>=3.6",
+    "pytest-xdist>=3.7",
     "hypothesis>=6.100",
     "pillow>=10",
     "ruff>=0.12",

@@ -1,5 +1,6 @@
 """Tests run on the CPU, with JAX at its strictest about dtypes."""
 
+import collections
 import os
 import pathlib
 
@@ -18,6 +19,16 @@ import pytest
 hypothesis.settings.register_profile("repeatable", derandomize=True)
 hypothesis.settings.load_profile("repeatable")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+def pytest_collection_modifyitems(config, items):
+  """Of several workers none is left at the end with the slowest files."""
+  if not hasattr(config, "workerinput"):
+    return
+  slow = collections.Counter(
+    item.path for item in items if item.get_closest_marker("slow")
+  )
+  items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture

@@ -48,6 +48,7 @@ def test_a_batch_of_several_sizes_equals_one_by_one(eyes, picture):
     _same(found, eyes.infer(one, num_tokens=_TOKENS))
 
 
+@pytest.mark.slow
 def test_the_order_is_kept_whatever_the_buckets(eyes, picture):
   pictures = [picture, picture.swapaxes(0, 1), picture[:, :97], picture[:40]]
   found = eyes.infer_many(pictures, batch_size=2, num_tokens=_TOKENS)

@@ -74,6 +74,7 @@ def _close(found, want):
   np.testing.assert_allclose(found, want, atol=1e-5 * size, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_encoder_is_the_references(run, golden):
   _, inner, case, x = run(golden, "float32")
   backbone = inner["encoder"]["backbone"]

@@ -31,6 +31,7 @@ def tool(golden, monkeypatch):
   return module
 
 
+@pytest.mark.slow
 def test_a_table_of_all_stages(tool, capsys):
   assert tool.main(["--size", "56", "--batch", "2", "--runs", "2"]) == 0
   out = capsys.readouterr().out

@@ -52,6 +52,7 @@ def test_all_directions_that_make_sense(first, kinds, start, tmp_path, capsys):
   assert not list(tmp_path.glob(".partial*"))
 
 
+@pytest.mark.slow
 def test_moge_goes_through_the_same_command(golden, tmp_path, capsys):
   theirs = {n: lazy.of(x) for n, x in golden_moge.state(golden).items()}
   config = golden_moge.config(golden)

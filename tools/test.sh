@@ -8,5 +8,6 @@ case "${1:-}" in -h | --help)
   exit 0 ;;
 esac
 . tools/venv.sh "data,convert,eval,api,log,demo,dev"
-# Two workers, as many as the smallest machine has cores; -n 0 for none.
-exec python -m pytest -n 2 --dist loadfile "$@"
+# Two workers, as many as the smallest machine has cores; -n 0 for none. The
+# files with most slow tests come first (tests/conftest.py).
+exec python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
