@@ -79,22 +79,27 @@ def test_the_compilers_buffer_assignment(tmp_path):
     "526 MiB 2 x bf16[5,2304], f32[4,1152]: gradient of llm/layers/mlp/dot",
     "8 MiB bf16[26,4,1151]: llm/mlp/dot_general",
   ]
-  assert held.at_peak({2048}) == {}  # no times are known
+  assert held.by_kind({2048}) == {}  # no times are known
 
 
-def test_kinds_of_what_is_held_at_the_fullest_moment(tmp_path):
-  small = _TIMES.replace("dot.2{0}:5-9", "dot.2{0}:5-4")
-  assert _dump(tmp_path, small).at_peak({8 * 256}) == {
-    "gradients of weights": 4096,  # the loop's, named as what it puts there
-    "logits": 2048,
-    "activations of the forward pass": 8388608 + 1024,  # and their copy
+def test_kinds_of_what_is_held(tmp_path):
+  held = _dump(tmp_path, _TIMES)
+  assert held.by_kind({8 * 256}) == {
+    # The loop's own is named as what it puts there.
+    "gradients of weights": {"at_peak": 0, "most": 4096},
+    "logits": {"at_peak": 0, "most": 2048},
+    # With the copy of it.
+    "activations of the forward pass": {
+      "at_peak": 0,
+      "most": 8388608 + 1024,
+    },
+    "gradients of activations": {"at_peak": 552075264, "most": 552075264},
   }
-  assert _dump(tmp_path, _TIMES).at_peak({5 * 2304}) == {
-    "gradients of weights": 552075264
-  }
-  assert _dump(tmp_path, _TIMES).at_peak({1}) == {
-    "gradients of activations": 552075264
-  }
+  weights = held.by_kind({5 * 2304})["gradients of weights"]
+  assert weights["at_peak"] == 552075264
+  # Without the largest one, the fullest moment is before.
+  early = _dump(tmp_path, _TIMES.replace("dot.2{0}:5-9", "dot.2{0}:5-4"))
+  assert early.by_kind({8 * 256})["logits"] == {"at_peak": 2048, "most": 2048}
 
 
 def _cost(**collectives):

@@ -3,7 +3,7 @@
     held = assigned.read(folder)      # of the newest TPU program dumped there
     held.size                         # bytes of temporaries in HBM
     held.largest()                    # lines on its largest places
-    held.at_peak(weights)             # {kind: bytes} at the fullest moment
+    held.by_kind(weights)             # gradients, logits, activations, ...
 
 memory_analysis() calls more temporaries than the memory that is assigned to
 them. They are one memory, of which every place serves several arrays in turn;
@@ -95,28 +95,41 @@ class Assigned:
     mib = f"{size / 2**20:.0f} MiB"
     return f"{mib} {listed}{more}" + (f": {made[0]}" if made else "")
 
-  def at_peak(self, weights: Collection[int]) -> dict[str, int]:
-    """{kind of KINDS: bytes} when most is held; {} where no time is known.
+  def by_kind(self, weights: Collection[int]) -> dict[str, dict[str, int]]:
+    """{kind of KINDS: {"at_peak", "most"}}; {} where no time is known.
+
+    Bytes that it holds when all kinds together hold most, and that it holds at
+    any time.
 
     Args:
       weights: how many numbers the parameters have, whole or in parts; an
         array of as many is taken for one of them, or its gradient.
     """
     timed = [array for array in self.arrays if array.first >= 0]
-    if not timed:
-      return {}
-    now = max(
-      sorted({array.first for array in timed}),
-      key=lambda t: sum(size for _, size in _held(timed, t)),
-    )
-    out = dict.fromkeys(KINDS, 0)
-    for (_, size), array in _held(timed, now).items():
-      name = self.made_by.get(array.name, "") or self._named_alike(array)
-      out[_kind(name, array.elements in weights)] += size
-    return {kind: size for kind, size in out.items() if size}
+    kinds = {
+      array: _kind(self._origin(array), array.elements in weights)
+      for array in timed
+    }
+    peak, most = {}, {}
+    for now in sorted({array.first for array in timed}):
+      held = collections.Counter()
+      for (_, size), array in _held(timed, now).items():
+        held[kinds[array]] += size
+      peak = max(peak, held, key=lambda sizes: sum(sizes.values()))
+      most = {kind: max(held[kind], most.get(kind, 0)) for kind in KINDS}
+    return {
+      kind: {"at_peak": peak[kind], "most": most[kind]}
+      for kind in KINDS
+      if most.get(kind)
+    }
+
+  def _origin(self, array):
+    """The op_name of what made it; of what a loop carries, of its update."""
+    name = self.made_by.get(array.name, "")
+    return name if "/" in name else self._named_alike(array)
 
   def _named_alike(self, array):
-    """What a loop carries has no name; what the loop put there has one."""
+    """What is put in the same place and shape has a name."""
     for other in self.arrays:
       same = (other.place, other.shape) == (array.place, array.shape)
       name = self.made_by.get(other.name, "")

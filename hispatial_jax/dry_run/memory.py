@@ -17,7 +17,7 @@ def read(
   Args:
     stats: memory_analysis of the compiled program.
     arguments: {kind: bytes} of its arguments.
-    weights: of assigned.Assigned.at_peak.
+    weights: of assigned.Assigned.by_kind.
     dump: folder that the compiler wrote into, or None.
   """
   out = dict(arguments)
@@ -35,7 +35,7 @@ def read(
   out["together"] = sum(out.values())
   return {
     "bytes": out,
-    "temporaries_at_peak": held.at_peak(weights) if held else {},
+    "temporaries_by_kind": held.by_kind(weights) if held else {},
     "largest_temporaries": held.largest() if held else [],
     "temp_size_reported": reported,
   }

@@ -28,11 +28,15 @@ def _head(found):
 
 def _memory(found):
   lines = ["| of a chip | GiB |", "|---|---:|"]
-  for kind, size in found["bytes"].items():
-    lines.append(f"| {kind} | {_gib(size)} |")
-    if kind == "temporaries":
-      at_peak = found["temporaries_at_peak"].items()
-      lines += [f"| – at their peak: {k} | {_gib(x)} |" for k, x in at_peak]
+  lines += [f"| {k} | {_gib(x)} |" for k, x in found["bytes"].items()]
+  kinds = found["temporaries_by_kind"]
+  if kinds:
+    lines += ["", "| temporaries, GiB | when most is held | its own most |"]
+    lines += ["|---|---:|---:|"]
+  lines += [
+    f"| {kind} | {_gib(x['at_peak'])} | {_gib(x['most'])} |"
+    for kind, x in kinds.items()
+  ]
   if found["largest_temporaries"]:
     lines += ["", "largest temporaries (one memory, several in turn):"]
     lines += [f"  {row}" for row in found["largest_temporaries"]]
