@@ -63,10 +63,10 @@ _TIMES = """HloLiveRange (max 9):
 """
 
 
-def _dump(folder, times):
+def _dump(folder, times, program=_PROGRAM):
   stem = folder / "module_0000.jit_update.after_optimizations"
   pathlib.Path(f"{stem}-buffer-assignment.txt").write_text(_ASSIGNMENT)
-  pathlib.Path(f"{stem}.txt").write_text(_PROGRAM)
+  pathlib.Path(f"{stem}.txt").write_text(program)
   pathlib.Path(f"{stem}-live-range.txt").write_text(times)
   return assigned.read(folder)
 
@@ -89,14 +89,17 @@ def test_kinds_of_what_is_held(tmp_path):
     "gradients of weights": {"at_peak": 0, "most": 4096},
     "logits": {"at_peak": 0, "most": 2048},
     # With the copy of it.
-    "activations of the forward pass": {
-      "at_peak": 0,
-      "most": 8388608 + 1024,
-    },
+    "activations": {"at_peak": 0, "most": 8388608 + 1024},
     "gradients of activations": {"at_peak": 552075264, "most": 552075264},
   }
   weights = held.by_kind({5 * 2304})["gradients of weights"]
   assert weights["at_peak"] == 552075264
+  # Of a program without gradients there are activations alone.
+  program = _PROGRAM.replace("transpose(jvp", "(").replace("jvp(", "(")
+  (tmp_path / "apart").mkdir()
+  plain = _dump(tmp_path / "apart", _TIMES, program).by_kind({1})
+  assert plain["activations"]["most"] == 552075264
+  assert "other" not in plain
   # Without the largest one, the fullest moment is before.
   early = _dump(tmp_path, _TIMES.replace("dot.2{0}:5-9", "dot.2{0}:5-4"))
   assert early.by_kind({8 * 256})["logits"] == {"at_peak": 2048, "most": 2048}

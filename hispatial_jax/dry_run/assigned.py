@@ -23,7 +23,7 @@ _SUFFIX = "-buffer-assignment.txt"
 WEIGHTS = "weights, gathered or cast"
 GRADIENTS = "gradients of weights"
 LOGITS = "logits"
-FORWARD = "activations of the forward pass"
+FORWARD = "activations"
 AGAIN = "activations computed again"
 BACKWARD = "gradients of activations"
 OTHER = "other"
@@ -106,8 +106,10 @@ class Assigned:
         array of as many is taken for one of them, or its gradient.
     """
     timed = [array for array in self.arrays if array.first >= 0]
+    # Without a backward pass, what belongs to the recipe at all is forward.
+    forward = "jvp(" if any("jvp(" in x for x in self.made_by.values()) else "/"
     kinds = {
-      array: _kind(self._origin(array), array.elements in weights)
+      array: _kind(self._origin(array), array.elements in weights, forward)
       for array in timed
     }
     peak, most = {}, {}
@@ -143,8 +145,11 @@ def _held(arrays, now):
   return {a.place: a for a in arrays if a.first <= now <= a.last}
 
 
-def _kind(name, weight):
-  """Of KINDS, by the op_name and whether it is of a parameter's size."""
+def _kind(name, weight, forward):
+  """Of KINDS, by the op_name and whether it is of a parameter's size.
+
+  `forward` is in the op_name of what the forward pass makes.
+  """
   again = "rematted_computation" in name
   backward = "transpose(" in name and not again
   moved = name.split("/")[-1] in ("convert_element_type", "slice", "transpose")
@@ -156,7 +161,7 @@ def _kind(name, weight):
     return AGAIN
   if backward:
     return BACKWARD
-  return FORWARD if "jvp(" in name else OTHER
+  return FORWARD if forward in name else OTHER
 
 
 def read(folder: pathlib.Path) -> Assigned | None:
