@@ -113,9 +113,14 @@ def test_a_run_starts_and_goes_on(root, monkeypatch, capsys):
   assert (root / "b/new/checkpoints/2/seal-0.json").exists()
 
 
+def _recipe(folder, data):
+  words = "gs://b/run/tokenizer.model"
+  return tiny.save_recipe(folder / "config.py", tokenizer=words, data=data)
+
+
 def test_records_are_not_read_from_a_bucket(workdir, capsys, tmp_path):
-  (tmp_path / "config.py").write_text(_CONFIG.format(data="gs://b/data"))
-  run = ["--config", str(tmp_path / "config.py"), "--workdir", "gs://b/new"]
+  config = _recipe(tmp_path, "gs://b/data")
+  run = ["--config", str(config), "--workdir", "gs://b/new"]
   assert train.main(run) == 1
   error = capsys.readouterr().err
   assert "gs://b/data: records can only be read from a local folder" in error
@@ -171,30 +176,12 @@ def test_points(root, monkeypatch, capsys):
   assert {"points.npz", "depth.png", "camera.json", "cloud.ply"} <= made
 
 
-_CONFIG = """
-import tiny
-from configs import common
-
-
-def get_config(arg=""):
-  config = common.base()
-  config.tokenizer = "gs://b/run/tokenizer.model"
-  config.model = tiny.config()
-  config.data.dir = "{data}"
-  config.data.split = "train"
-  config.data.pp = (
-    "decode|scene|points(28)|resize(28)|draw_qa(3, pixel_grid=8)|tokenize(384)"
-  )
-  return config.lock()
-"""
-
-
 def test_held_out_records_report_and_curves(root, workdir, tmp_path, capsys):
   build = ["toyworld", "--train", 4, "--val", 2, "--size", 56, "--workers", 1]
   _run("build_records", *build, "--out", tmp_path / "data")
-  (tmp_path / "config.py").write_text(_CONFIG.format(data=tmp_path / "data"))
+  config = _recipe(tmp_path, tmp_path / "data")
   argv = ["--benchmark", "by_level", "--max-new-tokens", 2, "--batch-size", 4]
-  argv += ["--config", tmp_path / "config.py", "--checkpoint", workdir]
+  argv += ["--config", config, "--checkpoint", workdir]
   _run("evaluate", *argv, "--out", "gs://b/run/eval")
   assert (root / "b/run/eval/metrics.json").exists()
   metrics.remote.append(

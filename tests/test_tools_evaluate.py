@@ -18,34 +18,17 @@ def _tool(name):
   return module
 
 
-_CONFIG = """
-import tiny
-from configs import common
-
-
-def get_config(arg=""):
-  config = common.base()
-  config.tokenizer = "{root}/tokenizer.model"
-  config.model = tiny.config()
-  config.data.dir = "{root}/data"
-  config.data.split = "train"
-  config.data.pp = (
-    "decode|scene|points(28)|resize(28)|draw_qa(3, pixel_grid=8)|tokenize(384)"
-  )
-  config.evals.answers = {{
-    "type": "by_level", "every": 1, "batch_size": 4, "num_records": 1,
-    **config.data.to_dict()}}
-  return config.lock()
-"""
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
   root = tiny.save(tmp_path_factory.mktemp("run"))
   build = ["toyworld", "--out", str(root / "data"), "--train", "6"]
   build += ["--val", "3", "--size", "56", "--workers", "1"]
   assert _tool("build_records").main(build) == 0
-  (root / "config.py").write_text(_CONFIG.format(root=root))
+  tiny.save_recipe(
+    root / "config.py",
+    tokenizer=root / "tokenizer.model",
+    data=root / "data",
+  )
   return root
 
 

@@ -76,3 +76,30 @@ def save(workdir) -> pathlib.Path:
   run.save(7, params(), {"count": jax.numpy.zeros(())}, {}, wait=True)
   run.close()
   return workdir
+
+
+_RECIPE = """
+import tiny
+from configs import common
+
+
+def get_config(arg=""):
+  config = common.base()
+  config.tokenizer = "{tokenizer}"
+  config.model = tiny.config()
+  config.data.dir = "{data}"
+  config.data.split = "train"
+  config.data.pp = (
+    "decode|scene|points(28)|resize(28)|draw_qa(3, pixel_grid=8)|tokenize(384)"
+  )
+  config.evals.answers = {{
+    "type": "by_level", "every": 1, "batch_size": 4, "num_records": 1,
+    **config.data.to_dict()}}
+  return config.lock()
+"""
+
+
+def save_recipe(path, *, tokenizer, data) -> pathlib.Path:
+  """Writes a config file for that model and records of rendered scenes."""
+  path.write_text(_RECIPE.format(tokenizer=tokenizer, data=data))
+  return path
