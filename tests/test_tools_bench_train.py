@@ -80,6 +80,18 @@ def test_shares_are_of_theirs(tool):
   assert "as laid out" not in shown
 
 
+def test_figures_of_a_program(tool):
+  import jax
+  from bench_cases import pods
+
+  square = jax.ShapeDtypeStruct((256, 256), "float32")
+  figures = pods._figures(jax.jit(lambda x: x @ x).lower(square))
+  assert figures["arguments"] == 4 * 256**2
+  assert figures["flops"] == 2 * 256**3
+  # The compiler of CPUs does not say how it lays them out.
+  assert figures["temporaries_assigned"] is None
+
+
 def test_help():
   run = [sys.executable, str(_PATH), "--help"]
   shown = subprocess.run(run, capture_output=True, text=True, check=True).stdout

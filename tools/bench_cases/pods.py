@@ -6,7 +6,7 @@ import tempfile
 from hispatial_jax import program
 from hispatial_jax.core import chips, hlo, mesh
 from hispatial_jax.core import config as config_lib
-from hispatial_jax.dry_run import figures, memory, topology
+from hispatial_jax.dry_run import assigned, figures, topology
 
 _GEMMA = {"3b": "gemma2_2b", "10b": "gemma2_9b", "28b": "gemma2_27b"}
 _FROZEN = "img/(?!head/).*"
@@ -57,10 +57,11 @@ def _ours(devices, size, rows, length, px):
 def _figures(lowered) -> dict:
   compiled = figures.compile_or_tell(lowered)
   stats, cost = compiled.memory_analysis(), hlo.cost(compiled.as_text())
+  held = assigned.read(pathlib.Path(_DUMP.name))
   return {
     "arguments": stats.argument_size_in_bytes,
     "temporaries": stats.temp_size_in_bytes,
-    "temporaries_assigned": memory.assignment(pathlib.Path(_DUMP.name))[0],
+    "temporaries_assigned": held and held.size,
     "flops": cost.flops,
     "hbm_bytes": cost.hbm_bytes,
     "bytes": cost.bytes,
