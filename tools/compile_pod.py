@@ -11,8 +11,9 @@ lowered from shapes alone: no TPU, no weights, no data, but the libtpu package
 (pip install 'hispatial_jax[tpu]'), which compiles one program at a time.
 
 Bytes are those of the compiler's buffer assignment on each chip, as it dumps
-it; memory_analysis().temp_size_in_bytes, which is larger than the memory that
-is assigned, is in the JSON as temp_size_reported. FLOPs and bytes moved are
+it; temporaries are told by kind, when most is held and each kind's own most.
+memory_analysis().temp_size_in_bytes, which is larger than the memory that is
+assigned, is in the JSON as temp_size_reported. FLOPs and bytes moved are
 counted in the compiled program, its loops as often as they run (core/hlo.py):
 XLA's own analysis counts a loop's body once. Model FLOPs are counted by hand
 (models/flops.py). The least time of each resource is what it needs at its full
