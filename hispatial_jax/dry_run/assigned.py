@@ -106,38 +106,39 @@ class Assigned:
         array of as many is taken for one of them, or its gradient.
     """
     timed = [array for array in self.arrays if array.first >= 0]
+    origins = self._origins()
     # Without a backward pass, what belongs to the recipe at all is forward.
     forward = "jvp(" if any("jvp(" in x for x in self.made_by.values()) else "/"
     kinds = {
-      array: _kind(self._origin(array), array.elements in weights, forward)
+      array: _kind(origins[array], array.elements in weights, forward)
       for array in timed
     }
-    peak, most = {}, {}
+    peak, most = collections.Counter(), collections.Counter()
     for now in sorted({array.first for array in timed}):
       held = collections.Counter()
       for (_, size), array in _held(timed, now).items():
         held[kinds[array]] += size
-      peak = max(peak, held, key=lambda sizes: sum(sizes.values()))
-      most = {kind: max(held[kind], most.get(kind, 0)) for kind in KINDS}
+      peak = max(peak, held, key=collections.Counter.total)
+      most |= held
     return {
       kind: {"at_peak": peak[kind], "most": most[kind]}
       for kind in KINDS
-      if most.get(kind)
+      if most[kind]
     }
 
-  def _origin(self, array):
-    """The op_name of what made it; of what a loop carries, of its update."""
-    name = self.made_by.get(array.name, "")
-    return name if "/" in name else self._named_alike(array)
+  def _origins(self):
+    """{array: op_name of what made it}.
 
-  def _named_alike(self, array):
-    """What is put in the same place and shape has a name."""
-    for other in self.arrays:
-      same = (other.place, other.shape) == (array.place, array.shape)
-      name = self.made_by.get(other.name, "")
-      if same and "/" in name:
-        return name
-    return ""
+    What a loop carries has no name of its own: it gets that of the first array
+    with one in the same place and shape, which the loop puts there.
+    """
+    names = {array: self.made_by.get(array.name, "") for array in self.arrays}
+    own = {array: name for array, name in names.items() if "/" in name}
+    alike = {}
+    for array, name in own.items():
+      alike.setdefault((array.place, array.shape), name)
+    carried = {a: alike.get((a.place, a.shape), "") for a in self.arrays}
+    return carried | own
 
 
 def _held(arrays, now):
@@ -200,8 +201,10 @@ def _arrays(part, times):
     r"\(size=(\d+),offset=(\d+)\): (\w+\[[\d,]*\])"
   )
   for value, size, offset, shape in re.findall(pattern, part):
-    name, _, index = value.partition("{")
-    first, last = times.get(f"{name}{{{index or '}'}", (-1, -1))
+    # Of no tuple it has "{}" in the other file.
+    kept = value if "{" in value else f"{value}{{}}"
+    first, last = times.get(kept, (-1, -1))
+    name = value.partition("{")[0]
     yield Array(name, int(offset), int(size), shape, first, last)
 
 
@@ -216,20 +219,14 @@ def _times(text):
 def _made_by(text):
   """{instruction: its op_name}; of a copy, that of what it copies."""
   pattern = r"^\s*(?:ROOT )?%(\S+) = \S.*? ([\w-]+)\(%?([\w.-]*).*$"
-  out, carried = {}, {}
+  out = {}
   for match in re.finditer(pattern, text, re.MULTILINE):
     name, opcode, operand = match.groups()
     told = re.search(r'op_name="([^"]+)"', match[0])
     if told:
       out[name] = told[1]
-    elif opcode in _CARRIERS:
-      carried[name] = operand
-  for name in carried:
-    source = carried[name]
-    while source in carried:
-      source = carried[source]
-    if source in out:
-      out[name] = out[source]
+    elif opcode in _CARRIERS and operand in out:  # which stands above
+      out[name] = out[operand]
   return out
 
 

@@ -9,7 +9,7 @@ from hispatial_jax.dry_run import assigned
 def read(
   stats,
   arguments: Mapping[str, int],
-  weights: Collection[int] = (),
+  weights: Collection[int],
   dump: pathlib.Path | None = None,
 ) -> dict:
   """{"bytes": {kind: bytes, "together": their sum}, ...} of a device.

@@ -74,9 +74,8 @@ def train(cfg, grid, options: Options) -> Lowered:
     "batch": local_bytes(batch),
   }
   stage = made.update.lower(state, batch)
-  counts = part_sizes(state["params"])
   sample = made.sample_flops(length)
-  return _lowered(stage, arguments, counts, sample, batch, length)
+  return _lowered(stage, arguments, state["params"], sample, batch)
 
 
 def evaluate(cfg, grid, options: Options) -> Lowered:
@@ -88,13 +87,12 @@ def evaluate(cfg, grid, options: Options) -> Lowered:
   arguments = {"parameters": local_bytes(params), "batch": local_bytes(batch)}
   stage = fns["loss"]().lower(params, batch)
   sample = flops.of_sample(model_cfg, length, trained=frozenset())
-  counts = part_sizes(params)
-  return _lowered(stage, arguments, counts, sample, batch, length)
+  return _lowered(stage, arguments, params, sample, batch)
 
 
 def decode(cfg, grid, options: Options) -> Lowered:
   """A batch's answers; parameters in the model's dtype, as they are served."""
-  model_cfg, made, batch, length = _recipe(cfg, grid)
+  model_cfg, made, batch, _ = _recipe(cfg, grid)
   params = jax.tree.map(
     lambda x: _like(x, model_cfg["dtype"]), made.abstract["params"]
   )
@@ -103,9 +101,8 @@ def decode(cfg, grid, options: Options) -> Lowered:
   fns = predict_fns.programs(model, grid, cfg["tpu_options"])
   run = fns["generate"](max_new_tokens=options.new_tokens)
   arguments = {"parameters": local_bytes(params), "batch": local_bytes(prompt)}
-  stage, counts = run.lower(params, prompt), part_sizes(params)
   return dataclasses.replace(
-    _lowered(stage, arguments, counts, {}, batch, length),
+    _lowered(run.lower(params, prompt), arguments, params, {}, batch),
     turns=options.new_tokens - 1,
   )
 
@@ -148,8 +145,8 @@ def moge(cfg, grid, options: Options) -> Lowered:
     "dtype": options.dtype,
   }
   work = {"network": traced.flops(stage.jaxpr.jaxpr)}
-  counts = part_sizes(params)
-  return Lowered(stage.lower(), arguments, counts, work, facts, count)
+  weights = part_sizes(params)
+  return Lowered(stage.lower(), arguments, weights, work, facts, count)
 
 
 LOWER = {"train": train, "decode": decode, "evaluate": evaluate, "moge": moge}
@@ -192,14 +189,15 @@ def text_rows(data) -> tuple[int, int]:
   return max(lengths), max(questions)
 
 
-def _lowered(stage, arguments, weights, sample, batch, length):
+def _lowered(stage, arguments, params, sample, batch):
   """With model FLOPs of all rows, from those of one example by part."""
-  rows, images = batch["text"].shape[0], batch["image"].shape[0]
+  (rows, length), images = batch["text"].shape, batch["image"].shape[0]
   facts = {"batch_size": images, "text_length": length}
   work = {name: images * x for name, x in sample.items()}
   if rows > images:
     facts["questions"] = rows // images
     work = {}  # counted for one row of text an image
+  weights = part_sizes(params)
   return Lowered(stage, arguments, weights, work, facts, images)
 
 

@@ -17,8 +17,9 @@ def compare(args) -> dict:
   """{"big_vision": figures of a chip, "ours": …}.
 
   Raises:
-    ValueError: the topology, the batch, or BIG_VISION_DIR.
-    RuntimeError: no compiler, or a program too large for the chip.
+    ValueError: the topology, the batch, BIG_VISION_DIR, or a program too large
+      for the chip.
+    RuntimeError: no compiler.
   """
   from bench_cases import big_vision
 
