@@ -7,8 +7,7 @@ import pathlib
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Two fifths of the tests' time would be LLVM's, for programs that run for a
 # blink. The tests of tools/parity.py compare all golden numbers without this.
-os.environ["QUICK_XLA_FLAGS"] = "--xla_backend_optimization_level=0"
-os.environ.setdefault("XLA_FLAGS", os.environ["QUICK_XLA_FLAGS"])
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import hypothesis
 import jax

@@ -15,7 +15,7 @@ _ROOT = pathlib.Path(__file__).parent.parent
 
 @pytest.mark.slow
 def test_eight_devices_that_share(tmp_path):
-  flags = os.environ["QUICK_XLA_FLAGS"]
+  flags = os.environ["XLA_FLAGS"]
   eight = f"{flags} --xla_force_host_platform_device_count=8"
   command = [sys.executable, "-m", "hispatial_jax.train", "--dry_run"]
   command += ["--config", _ROOT / "tests" / "pod_config.py"]

@@ -65,7 +65,7 @@ def test_batch_size_devices_and_processes_change_no_verdict(
   with socket.socket() as probe:
     probe.bind(("localhost", 0))
     port = probe.getsockname()[1]
-  flags = os.environ["QUICK_XLA_FLAGS"]
+  flags = os.environ["XLA_FLAGS"]
   flags += " --xla_force_host_platform_device_count=8"
   eight = {"XLA_FLAGS": flags}
   pair = ["--coordinator", f"localhost:{port}", "--num-processes", 2]

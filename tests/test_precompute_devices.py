@@ -100,9 +100,7 @@ def test_a_signal_to_one_process_ends_both(plain, photos, tmp_path):
   assert not (tmp_path / "records/1.0.0/dataset_info.json").exists()
   # The rest by one process with four devices, whose batches are four times
   # as large: the shards do not tell.
-  flags = (
-    f"{os.environ['QUICK_XLA_FLAGS']} --xla_force_host_platform_device_count=4"
-  )
+  flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
   four = {"XLA_FLAGS": flags}
   ((code, _, errors),) = _finish(_start(photos, tmp_path, four.items()))
   assert code == 0, errors

@@ -36,11 +36,10 @@ _TENSOR = {
 
 def _start(script, *args, **environment):
   env = {**os.environ, "JAX_NUMPY_DTYPE_PROMOTION": "strict"}
-  env |= {"XLA_FLAGS": os.environ["QUICK_XLA_FLAGS"], **environment}
   return subprocess.Popen(
     [sys.executable, _ROOT / "tests" / script, *map(str, args)],
     cwd=_ROOT,
-    env=env,
+    env=env | environment,
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
@@ -69,9 +68,7 @@ def words(tmp_path_factory):
 
 @pytest.mark.slow
 def test_eight_devices_equal_one(words):
-  flags = (
-    f"{os.environ['QUICK_XLA_FLAGS']} --xla_force_host_platform_device_count=8"
-  )
+  flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
   eight = {"XLA_FLAGS": flags}
   # Heads that two devices can share, one at a time.
   heads = ("model.llm.num_kv_heads=2", "model.llm.attn_by_head=True")
@@ -142,9 +139,9 @@ def _losses(folder):
 @pytest.mark.slow
 def test_two_processes_equal_one(words, alone, tmp_path, monkeypatch):
   # Of two devices each, which share their rows.
-  flags = os.environ["QUICK_XLA_FLAGS"]
+  flags = os.environ["XLA_FLAGS"]
   monkeypatch.setenv(
-    "QUICK_XLA_FLAGS", f"{flags} --xla_force_host_platform_device_count=2"
+    "XLA_FLAGS", f"{flags} --xla_force_host_platform_device_count=2"
   )
   shared = "--config.mesh.tensor=2"
   two = _pair(words, tmp_path / "two", shared, "--config.total_steps=6")

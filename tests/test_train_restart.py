@@ -26,7 +26,6 @@ class _Runs:
     self._env = {
       **os.environ,
       "JAX_NUMPY_DTYPE_PROMOTION": "strict",
-      "XLA_FLAGS": os.environ["QUICK_XLA_FLAGS"],
       "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
       "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
       "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",

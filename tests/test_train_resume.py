@@ -33,7 +33,6 @@ def train(words):
     command = [sys.executable, _DRIVER, "--workdir", workdir, "--config"]
     command += [f"{config},{args}" if args else config, *flags]
     env = {**os.environ, "JAX_NUMPY_DTYPE_PROMOTION": "strict"}
-    env["XLA_FLAGS"] = os.environ["QUICK_XLA_FLAGS"]
     return subprocess.run(
       command,
       cwd=_ROOT,
